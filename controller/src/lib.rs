@@ -1,1 +1,6 @@
-//! 
+//! The shell of swaptier: everything that touches the world. What to do is decided by `swaptier_policies`.
+//!
+//! One direction: `hooks` → `map` → `sense` → decision → `act` → `journal`. This file declares the rooms and holds
+//! nothing else.
+
+pub mod root;
