@@ -1,0 +1,316 @@
+//! What is to be done, and what is not done and why: the output of `decide`, the input of the actuators.
+//!
+//! A plan leaves nothing to choose. Each step and each hold carries its reason as data; `Display` makes the one
+//! sentence that the journal, `explain` and the screen show. Carrying out is the controller's `act`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::CgroupId;
+use crate::units::{Bytes, Limit, Pages, Seconds, Share};
+
+/// The whole of one decision.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Plan {
+    /// In the order in which they are to be carried out.
+    pub steps: Vec<Step>,
+    /// What was not done.
+    pub held: Vec<Held>,
+}
+
+/// One action and its reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What to do.
+    pub action: Action,
+    /// File name of the policy that asks for it.
+    pub policy: String,
+    /// Why, with the numbers.
+    pub reason: Reason,
+}
+
+/// Something the agent can do to one cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Write `memory.swap.max`.
+    SetSwapMax {
+        /// The cgroup.
+        cgroup: CgroupId,
+        /// The new limit, a multiple of the page size.
+        to: Limit,
+    },
+    /// Write `memory.zswap.max`.
+    SetZswapMax {
+        /// The cgroup.
+        cgroup: CgroupId,
+        /// The new limit in *compressed* bytes, a multiple of the page size.
+        to: Limit,
+    },
+    /// Write `memory.zswap.writeback`.
+    SetZswapWriteback {
+        /// The cgroup.
+        cgroup: CgroupId,
+        /// `true` opens the way to disk.
+        to: bool,
+    },
+    /// Move pages from zswap to disk.
+    Writeback {
+        /// The cgroup; its subtree is included.
+        cgroup: CgroupId,
+        /// Only pages that have been in zswap this long.
+        older_than: Seconds,
+        /// How many, at most.
+        pages: Pages,
+    },
+}
+
+impl Action {
+    /// The cgroup acted on.
+    #[must_use]
+    pub fn cgroup(&self) -> CgroupId {
+        match *self {
+            Action::SetSwapMax { cgroup, .. }
+            | Action::SetZswapMax { cgroup, .. }
+            | Action::SetZswapWriteback { cgroup, .. }
+            | Action::Writeback { cgroup, .. } => cgroup,
+        }
+    }
+}
+
+/// Why a step is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// A limit file reads otherwise than the policy says.
+    Limit {
+        /// What the file reads now.
+        from: Limit,
+        /// What it is to read.
+        to: Limit,
+        /// Where that value comes from.
+        basis: Basis,
+    },
+    /// `memory.zswap.writeback` reads otherwise than the policy says.
+    Valve {
+        /// What the file reads now.
+        from: bool,
+        /// What makes the policy want the other.
+        because: Valve,
+    },
+    /// There are cold pages and room in the budgets.
+    Cold {
+        /// Pages at least `older_than` old.
+        cold: Pages,
+        /// The age of the oldest.
+        oldest: Seconds,
+        /// The policy's age.
+        older_than: Seconds,
+        /// What set the number of pages asked for.
+        bound: Bound,
+    },
+}
+
+/// Where a wanted limit comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Basis {
+    /// The tier is not in `tiers.use`.
+    TierUnused,
+    /// The policy gives no limit.
+    Unlimited,
+    /// The policy gives the limit in bytes.
+    Given,
+    /// The policy gives a share.
+    ShareOf {
+        /// The share.
+        share: Share,
+        /// Of what.
+        of: Whole,
+        /// How much that is.
+        whole: Bytes,
+    },
+}
+
+/// What a share is a share of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Whole {
+    /// The cgroup's `memory.high`.
+    MemoryHigh,
+    /// The cgroup's `memory.max`.
+    MemoryMax,
+    /// The host's RAM.
+    Ram,
+}
+
+/// Why the way to disk is to be open or closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Valve {
+    /// `disk` is in `tiers.use`.
+    DiskUsed,
+    /// `disk` is not in `tiers.use`.
+    DiskUnused,
+    /// `tiers.overflow = "keep"`: only demotion may write to disk.
+    OverflowKeep,
+}
+
+/// What set the number of pages of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Bound {
+    /// All cold pages.
+    AllCold,
+    /// `demote.budget.round`.
+    Round,
+    /// `demote.budget.day`.
+    Day,
+    /// `demote.budget.rate`.
+    Rate,
+}
+
+/// Something not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The cgroup.
+    pub cgroup: CgroupId,
+    /// File name of its policy.
+    pub policy: String,
+    /// Why not.
+    pub hold: Hold,
+}
+
+/// Why something is not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hold {
+    /// A value that the decision needs could not be read: the file or the field.
+    Unknown(String),
+    /// A budget has less than a round's least left.
+    Budget {
+        /// Which one.
+        bound: Bound,
+        /// *Original* bytes left in it.
+        left: Bytes,
+        /// When there is enough again; `None`: when the day changes.
+        wait: Option<Seconds>,
+    },
+    /// No page is old enough.
+    NothingCold {
+        /// The policy's age.
+        older_than: Seconds,
+    },
+    /// Fewer cold pages than a round is worth.
+    TooFew {
+        /// How many there are.
+        cold: Pages,
+        /// The least a round moves.
+        least: Pages,
+    },
+    /// zswap stays fuller than `demote.keep_free` allows, and no further page may be demoted now.
+    KeepFree {
+        /// *Compressed* bytes in zswap once this plan is carried out.
+        compressed: Bytes,
+        /// The mark: limit × (1 − keep_free).
+        mark: Bytes,
+    },
+    /// This host has no way to write back now.
+    NoDialect(String),
+    /// The shadow map does not know how old pages are.
+    NoMap(String),
+    /// No swap area is on.
+    NoDisk,
+    /// zswap is off: the policy's tier takes no page.
+    ZswapOff,
+    /// The round before is this recent, or wrote nothing and is retried later.
+    Cooldown(Seconds),
+    /// Cgroups below have policies of their own, which demote their pages.
+    LeftToBelow(CgroupId),
+    /// The way to disk is closed by a cgroup above whose policy does not demote.
+    ClosedAbove(CgroupId),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Limit { from, to, basis } => write!(f, "is {from}, wanted {to}: {basis}"),
+            Reason::Valve { from, because } => write!(f, "is {}: {because}", u8::from(*from)),
+            Reason::Cold { cold, oldest, older_than, bound } => {
+                write!(f, "{cold} in zswap for {older_than} or longer, the oldest for {oldest}; {bound}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Basis::TierUnused => f.write_str("`tiers.use` leaves the tier out"),
+            Basis::Unlimited => f.write_str("the policy sets no limit"),
+            Basis::Given => f.write_str("the policy gives it"),
+            Basis::ShareOf { share, of, whole } => write!(f, "{share} of {of} ({whole})"),
+        }
+    }
+}
+
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Whole::MemoryHigh => "memory.high",
+            Whole::MemoryMax => "memory.max",
+            Whole::Ram => "the host's RAM",
+        })
+    }
+}
+
+impl fmt::Display for Valve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Valve::DiskUsed => "`tiers.use` has `disk`",
+            Valve::DiskUnused => "`tiers.use` leaves `disk` out",
+            Valve::OverflowKeep => "`tiers.overflow = \"keep\"`: only demotion may write to disk",
+        })
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Bound::AllCold => "all of them",
+            Bound::Round => "bounded by `budget.round`",
+            Bound::Day => "bounded by what is left of `budget.day`",
+            Bound::Rate => "bounded by `budget.rate`",
+        })
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hold::Unknown(what) => write!(f, "{what} is unknown"),
+            Hold::Budget { bound, left, wait } => {
+                let name = match bound {
+                    Bound::AllCold | Bound::Round => "budget.round",
+                    Bound::Day => "budget.day",
+                    Bound::Rate => "budget.rate",
+                };
+                write!(f, "`{name}` has {left} (original) left, ")?;
+                match wait {
+                    Some(wait) => write!(f, "enough again in {wait}"),
+                    None => f.write_str("full again when the day changes"),
+                }
+            }
+            Hold::NothingCold { older_than } => write!(f, "no page has been in zswap for {older_than}"),
+            Hold::TooFew { cold, least } => write!(f, "{cold} cold, a round moves at least {least}"),
+            Hold::KeepFree { compressed, mark } => {
+                write!(f, "zswap keeps {compressed} (compressed), above the `keep_free` mark of {mark}")
+            }
+            Hold::NoDialect(why) => write!(f, "no way to write back: {why}"),
+            Hold::NoMap(why) => write!(f, "page ages are unknown: {why}"),
+            Hold::NoDisk => f.write_str("no swap area is on"),
+            Hold::ZswapOff => f.write_str("zswap is off on this host"),
+            Hold::Cooldown(wait) => write!(f, "the last round is recent, the next may come in {wait}"),
+            Hold::LeftToBelow(id) => {
+                write!(f, "cgroup {} below has a policy of its own and pages in zswap", id.0)
+            }
+            Hold::ClosedAbove(id) => {
+                write!(f, "cgroup {} above keeps memory.zswap.writeback at 0", id.0)
+            }
+        }
+    }
+}

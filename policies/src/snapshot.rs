@@ -1,0 +1,140 @@
+//! What one tick saw of the host: complete, immutable, with its own time. `None` is *unknown*, never zero.
+//!
+//! Filled by the controller's `sense`, journalled as it is, read by `decide` and by `Plan::preview`. Nothing here
+//! reads anything.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Bytes, Limit, Pages, Seconds, Share};
+
+/// A cgroup's identity: the kernfs inode of its directory. A path is only a label and can be reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CgroupId(pub u64);
+
+impl CgroupId {
+    /// The root cgroup.
+    pub const ROOT: CgroupId = CgroupId(1);
+}
+
+/// Everything one decision may rest on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When it was taken: seconds since the shadow map's epoch, monotonic.
+    pub at: Seconds,
+    /// Number of the day, for day budgets. Which midnight counts is the caller's choice.
+    pub day: u32,
+    /// The host's page size.
+    pub page_size: Bytes,
+    /// What belongs to no single cgroup.
+    pub host: HostView,
+    /// Every cgroup below and including the root, by identity.
+    pub cgroups: BTreeMap<CgroupId, CgroupView>,
+}
+
+/// The host as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostView {
+    /// `MemTotal` of /proc/meminfo.
+    pub ram: Bytes,
+    /// /sys/module/zswap/parameters/enabled.
+    pub zswap_enabled: bool,
+    /// `Zswap` of /proc/meminfo: *compressed* bytes in the pool.
+    pub pool_compressed: Option<Bytes>,
+    /// `Zswapped` of /proc/meminfo: *original* bytes in the pool.
+    pub pool_original: Option<Bytes>,
+    /// `max_pool_percent` of RAM, in *compressed* bytes.
+    pub pool_limit: Option<Bytes>,
+    /// `accept_threshold_percent`.
+    pub accept_threshold: Option<Share>,
+    /// `SwapTotal` of /proc/meminfo: zero when no area is on.
+    pub swap_total: Bytes,
+    /// `SwapFree` of /proc/meminfo.
+    pub swap_free: Bytes,
+    /// Which write-back dialect this host speaks.
+    pub writeback: Writeback,
+    /// Whether the shadow map can be trusted.
+    pub map: MapHealth,
+}
+
+/// How this host writes back, if at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Writeback {
+    /// The name of the dialect that is ready.
+    Ready(String),
+    /// Why there is none.
+    None(String),
+}
+
+/// The state of the shadow map.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MapHealth {
+    /// Its sums agree with the kernel's.
+    Exact,
+    /// There is none, or it cannot be trusted now: why.
+    Absent(String),
+}
+
+/// One cgroup. Field names are the kernel's files with dots as underscores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CgroupView {
+    /// Path below the cgroup root, without a leading slash: `batch.slice/a`; the root is the empty text.
+    pub path: String,
+    /// The parent's identity; `None` for the root.
+    pub parent: Option<CgroupId>,
+    /// `populated` of cgroup.events.
+    pub populated: bool,
+    /// `memory.current`.
+    pub memory_current: Option<Bytes>,
+    /// `memory.high`.
+    pub memory_high: Option<Limit>,
+    /// `memory.max`.
+    pub memory_max: Option<Limit>,
+    /// `memory.swap.current`.
+    pub swap_current: Option<Bytes>,
+    /// `memory.swap.max`.
+    pub swap_max: Option<Limit>,
+    /// `memory.zswap.max`: limits *compressed* bytes.
+    pub zswap_max: Option<Limit>,
+    /// `memory.zswap.writeback` of this cgroup itself; an ancestor's 0 also closes it.
+    pub zswap_writeback: Option<bool>,
+    /// `zswap` of memory.stat: *compressed* bytes, subtree.
+    pub zswap_compressed: Option<Bytes>,
+    /// `zswapped` of memory.stat: *original* bytes, subtree.
+    pub zswap_original: Option<Bytes>,
+    /// Totals of the shadow map, subtree.
+    pub tiers: Option<Tiers>,
+    /// Cold pages at the age its policy asks for, subtree.
+    pub cold: Option<Cold>,
+}
+
+/// Where a cgroup's swapped pages are, by the shadow map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tiers {
+    /// Pages in zswap.
+    pub zswap: Pages,
+    /// Their *compressed* bytes.
+    pub zswap_compressed: Bytes,
+    /// Pages on a swap device.
+    pub phys: Pages,
+    /// Pages of zeros, stored nowhere.
+    pub zero: Pages,
+    /// Pages in the swap cache only.
+    pub folio: Pages,
+    /// Slots that were in use before the map began.
+    pub unknown: Pages,
+}
+
+/// Pages that have been in zswap for at least `older_than`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cold {
+    /// The age that was asked for: [`crate::Policy::older_than`].
+    pub older_than: Seconds,
+    /// How many pages are at least that old.
+    pub pages: Pages,
+    /// Their *compressed* bytes.
+    pub compressed: Bytes,
+    /// The age of the oldest of them.
+    pub oldest: Seconds,
+}
