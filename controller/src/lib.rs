@@ -3,4 +3,5 @@
 //! One direction: `hooks` → `map` → `sense` → decision → `act` → `journal`. This file declares the rooms and holds
 //! nothing else.
 
+pub mod journal;
 pub mod root;
