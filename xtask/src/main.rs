@@ -1,1 +1,53 @@
-fn main() {}
+//! swaptier's own tasks, as `cargo xtask TASK` or `./x TASK`. This file only reads the command line and hands over.
+//! Nothing of it is needed to build or run swaptier.
+
+mod apt;
+mod binaries;
+mod busybox;
+mod guest;
+mod kernel;
+mod paths;
+mod say;
+mod setup;
+mod vm;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// swaptier's own tasks: set-up, guests, tests, demo, benchmarks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Finds what this machine lacks for the lab and installs it.
+    Setup,
+    /// Boots a Debian kernel in QEMU and runs a command in it.
+    Vm(vm::Vm),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<u8> {
+    match task {
+        Task::Setup => setup::run().map(|()| {
+            say::step("set-up: everything is there");
+            0
+        }),
+        Task::Vm(args) => vm::run(args),
+    }
+}

@@ -1,0 +1,76 @@
+//! KVM or TCG: found out by booting, since a /dev/kvm that exists may still not run a stock kernel (nested machines).
+//! The verdict is kept under `target/lab` for this QEMU on this host kernel. Called by `guest/mod.rs`.
+
+use std::fs::{self, OpenOptions};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Ending, Guest};
+use crate::kernel::Kernel;
+use crate::{paths, say, setup};
+
+/// A probe boot that takes longer than this does not count as working: KVM needs two.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How QEMU runs the guest's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accel {
+    /// The host's processor.
+    Kvm,
+    /// Translation in QEMU, many times slower and always there.
+    Tcg,
+}
+
+impl Accel {
+    /// QEMU's arguments.
+    pub(super) fn arguments(self) -> [&'static str; 4] {
+        match self {
+            Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
+            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+        }
+    }
+
+    /// The kept verdict, or a new one by a probe boot of `kernel`. `SWAPTIER_ACCEL=tcg|kvm` overrides.
+    pub(super) fn choose(kernel: &Kernel) -> Result<Self> {
+        match std::env::var("SWAPTIER_ACCEL").as_deref() {
+            Ok("kvm") => return Ok(Self::Kvm),
+            Ok("tcg") => return Ok(Self::Tcg),
+            _ => {}
+        }
+        if OpenOptions::new().read(true).write(true).open("/dev/kvm").is_err() {
+            return Ok(Self::Tcg);
+        }
+        let _lock = paths::lock("accel")?;
+        let key = key()?;
+        let kept = paths::lab().join("accel");
+        if let Some((verdict, of)) = fs::read_to_string(&kept).unwrap_or_default().split_once('\n')
+            && of == key
+        {
+            return Ok(if verdict == "kvm" { Self::Kvm } else { Self::Tcg });
+        }
+        let verdict = probe(kernel);
+        let word = if verdict == Self::Kvm { "kvm" } else { "tcg" };
+        if let Err(error) = fs::write(&kept, format!("{word}\n{key}")) {
+            say::note(&format!("the verdict is not kept: {error}"));
+        }
+        Ok(verdict)
+    }
+}
+
+fn probe(kernel: &Kernel) -> Accel {
+    say::step(&format!("does KVM work here? one probe boot, at most {} s", PATIENCE.as_secs()));
+    let guest = Guest { command: vec!["true".to_owned()], limit: PATIENCE, ..Guest::new(&kernel.version) };
+    let ending = guest.boot(kernel, Accel::Kvm, PATIENCE, &mut |_| {});
+    let works = matches!(&ending, Ok(run) if run.ending == Ending::Exit(0));
+    say::note(if works { "yes" } else { "no: guests run under TCG, slower but just as real" });
+    if works { Accel::Kvm } else { Accel::Tcg }
+}
+
+/// What the verdict holds for.
+fn key() -> Result<String> {
+    let qemu = say::capture("asking QEMU", Command::new(setup::program(super::QEMU)?).arg("--version"))?;
+    let host = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    Ok(format!("{} on {}", qemu.lines().next().unwrap_or_default(), host.trim()))
+}
