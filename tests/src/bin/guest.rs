@@ -1,2 +1,50 @@
-//! x
-fn main() {}
+//! `swaptier-guest`: runs inside a lab guest and compares swaptier with the kernel's own counters.
+//! Only the command line lives here; booting the guest is `cargo xtask vm`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use swaptier_tests::guest::{preamble, runner};
+
+/// The guest's side of swaptier's tests: it overwrites disks and settings, so it refuses to run anywhere else.
+#[derive(Debug, Parser)]
+#[command(name = "swaptier-guest", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the guest tests whose name contains NAME, or all.
+    Test {
+        /// Part of a test's name.
+        name: Option<String>,
+        /// Only print the names.
+        #[arg(long)]
+        list: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("swaptier-guest: {error:#}");
+            // 4: this machine or guest cannot do it, which is no verdict about the tests.
+            ExitCode::from(if preamble::require_guest().is_err() { 4 } else { 1 })
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<bool> {
+    match command {
+        Command::Test { list: true, .. } => {
+            runner::names().for_each(|name| println!("{name}"));
+            Ok(true)
+        }
+        Command::Test { name, .. } => runner::run(name.as_deref()),
+    }
+}

@@ -1,1 +1,20 @@
-//! x
+//! The toolbox of `swaptier-guest`: cgroups, zswap, swap areas and processes inside a throw-away guest.
+//!
+//! `kernel` what the kernel says · `preamble` is this a guest that can do it? · `cgroup`, `zswap`, `swap` guards that
+//! put back what they changed · `process`, `workload`, `agent` children · `wait` patience with a limit · `stage` all
+//! of it set up · `runner` and `tests` the guest tests · `demo` the demonstration.
+//!
+//! Everything here changes the kernel it runs on: [`preamble::require_guest`] comes first, always.
+
+pub mod agent;
+pub mod cgroup;
+pub mod kernel;
+pub mod preamble;
+pub mod process;
+pub mod runner;
+pub mod stage;
+pub mod swap;
+mod tests;
+pub mod wait;
+pub mod workload;
+pub mod zswap;

@@ -1,0 +1,136 @@
+//! Runs the guest tests one by one (the kernel's state is shared) and judges: nothing skips itself into a pass.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+
+use super::tests::TESTS;
+use super::{kernel, preamble, swap, zswap};
+
+/// A test that has not ended after this is hung: the guest's state is lost, the run ends.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A guest test: a claim, and the function that fails when it is not so.
+#[derive(Debug, Clone, Copy)]
+pub struct Test {
+    /// The claim, unique.
+    pub name: &'static str,
+    /// Sets up, looks, compares; guards clean up however it ends.
+    pub run: fn() -> Result<()>,
+}
+
+/// Names of all tests.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TESTS.iter().map(|test| test.name)
+}
+
+/// Runs the tests whose name contains `filter` (all without); `true` when all passed.
+///
+/// # Errors
+/// When the guest cannot do what they need, or no test has such a name.
+pub fn run(filter: Option<&str>) -> Result<bool> {
+    preamble::check()?;
+    let chosen: Vec<&Test> = TESTS.iter().filter(|t| filter.is_none_or(|f| t.name.contains(f))).collect();
+    if chosen.is_empty() {
+        bail!("no test is called anything like `{}`; --list shows them", filter.unwrap_or(""));
+    }
+    println!("kernel {}, {} tests", kernel::release(), chosen.len());
+    let (mut passed, mut failed) = (0, 0);
+    for test in chosen {
+        let start = Instant::now();
+        let result = run_one(test);
+        let seconds = start.elapsed().as_secs_f64();
+        match result {
+            Ok(()) => {
+                passed += 1;
+                println!("test {} ... ok ({seconds:.1}s)", test.name);
+            }
+            Err(Failure::Test(error)) => {
+                failed += 1;
+                println!("test {} ... FAILED ({seconds:.1}s)\n{}", test.name, indent(&error));
+            }
+            Err(Failure::Hung) => {
+                failed += 1;
+                println!(
+                    "test {} ... FAILED: no end after {} s, the rest is not run",
+                    test.name,
+                    LIMIT.as_secs()
+                );
+                break;
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    Ok(failed == 0)
+}
+
+enum Failure {
+    Test(String),
+    Hung,
+}
+
+fn run_one(test: &Test) -> Result<(), Failure> {
+    let parameters = zswap::parameters().map_err(|e| Failure::Test(format!("{e:#}")))?;
+    let (sender, receiver) = channel();
+    let run = test.run;
+    std::thread::spawn(move || {
+        let result =
+            catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|cause| Err(anyhow!(panic_text(&*cause))));
+        // Nobody listens any more only when the limit has passed.
+        let _ = sender.send(result.map_err(|e| format!("{e:#}")));
+    });
+    let result = receiver.recv_timeout(LIMIT).map_err(|_| Failure::Hung)?;
+    let leftovers = leftovers(&parameters);
+    result.map_err(Failure::Test)?;
+    if leftovers.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Test(format!("passed, but left behind: {}", leftovers.join(", "))))
+}
+
+/// What a test did not put back: named, and put back here so that the next one starts clean.
+fn leftovers(parameters: &std::collections::BTreeMap<String, String>) -> Vec<String> {
+    let mut found = Vec::new();
+    for area in kernel::swaps().unwrap_or_default() {
+        let off = swap::switch_off(Path::new(&area.path));
+        found.push(format!("swap area {} ({})", area.path, if off.is_ok() { "now off" } else { "still on" }));
+    }
+    for (name, value) in parameters {
+        let now = zswap::parameter(name).unwrap_or_default();
+        if now != *value {
+            found.push(format!("zswap parameter {name} = {now}, was {value}"));
+            // What cannot be put back shows again at the next test.
+            let _ = zswap::set(name, value);
+        }
+    }
+    found
+}
+
+fn panic_text(cause: &(dyn std::any::Any + Send)) -> String {
+    let text = cause.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panicked".to_owned())
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let distinct: std::collections::BTreeSet<_> = names().collect();
+        assert_eq!(distinct.len(), TESTS.len());
+    }
+
+    #[test]
+    fn a_panic_is_a_failure_with_its_words() {
+        let cause = catch_unwind(|| panic!("three is not {}", 4)).unwrap_err();
+        assert_eq!(panic_text(&*cause), "three is not 4");
+    }
+}
