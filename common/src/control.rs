@@ -1,0 +1,27 @@
+//! The one block of words through which the agent and the probes talk to each other.
+
+/// Single element of the `CONTROL` map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// Next entry of the ring of free frames to hand out; advanced by the probes.
+    pub ring_head: u64,
+    /// One past the last entry of the ring; advanced by the agent.
+    pub ring_tail: u64,
+    /// The probes wake the agent when fewer free frames than this are left.
+    pub ring_low: u64,
+    /// Events lost because no frame was free.
+    pub missed_frames: u64,
+    /// Events lost because the area is unknown or larger than the directory.
+    pub missed_areas: u64,
+    /// Events whose cgroup has no counters yet.
+    pub missed_cgroups: u64,
+    /// Pages written back, all cgroups.
+    pub written_back_pages: u64,
+    /// When `written_back_pages` reaches this, the agent is woken once; 0 means never.
+    pub written_back_alarm: u64,
+}
+
+#[cfg(feature = "user")]
+// SAFETY: plain words, every bit pattern valid, no padding.
+unsafe impl aya::Pod for Control {}

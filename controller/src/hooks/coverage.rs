@@ -1,0 +1,194 @@
+//! Which program goes on which function of this kernel, and what is lost where none fits. Pure: facts in,
+//! plan out; a feature is asked for, never a version.
+
+use super::facts::{Facts, Returns};
+
+/// Where a program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// Before the function.
+    Entry,
+    /// After it returned.
+    Exit,
+}
+
+/// A program to attach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attach {
+    /// Name of the program in `ebpf/`.
+    pub program: &'static str,
+    /// Name of the kernel function.
+    pub function: String,
+    /// Before or after it.
+    pub at: At,
+    /// Whether it keeps the map, and so is attached twice against skipped runs; else it only counts.
+    pub keeps_map: bool,
+}
+
+/// One thing that must be seen, and the ways to see it, best first.
+struct Hook {
+    sees: &'static str,
+    need: Need,
+    ways: &'static [Way],
+}
+
+enum Need {
+    /// Without it the map would be wrong: no probes at all then.
+    Map,
+    /// Without it this is lost.
+    Or(&'static str),
+    /// Exists only on kernels that need it.
+    Extra,
+    /// As `Or`, and attached once: it only counts.
+    Count(&'static str),
+}
+
+struct Way {
+    program: &'static str,
+    function: &'static str,
+    at: At,
+    fits: fn(&[String], Returns) -> bool,
+}
+
+fn always(_: &[String], _: Returns) -> bool {
+    true
+}
+fn folio_first(parameters: &[String], _: Returns) -> bool {
+    parameters.first().is_some_and(|name| name == "folio" || name == "page")
+}
+fn folio_second(parameters: &[String], _: Returns) -> bool {
+    parameters.get(1).is_some_and(|name| name == "folio")
+}
+fn folio_and_another(parameters: &[String], returns: Returns) -> bool {
+    parameters.len() == 2 && folio_first(parameters, returns) && returns == Returns::Int
+}
+fn context_and_folio(parameters: &[String], returns: Returns) -> bool {
+    parameters.len() == 2 && folio_second(parameters, returns) && returns == Returns::Int
+}
+fn folio_alone(parameters: &[String], returns: Returns) -> bool {
+    parameters.len() == 1 && returns == Returns::Int
+}
+fn cache_insert(parameters: &[String], returns: Returns) -> bool {
+    parameters.len() == 4 && folio_first(parameters, returns) && returns == Returns::Int
+}
+fn says_loaded(parameters: &[String], returns: Returns) -> bool {
+    parameters.len() == 1 && matches!(returns, Returns::Bool | Returns::Int)
+}
+fn lru_item(parameters: &[String], _: Returns) -> bool {
+    parameters.len() == 4 && parameters[0] == "lru" && parameters[3] == "memcg"
+}
+
+const fn way(program: &'static str, function: &'static str, at: At, fits: fn(&[String], Returns) -> bool) -> Way {
+    Way { program, function, at, fits }
+}
+
+/// In the order of attaching: what ends a state before what begins it, so that nothing begun while we attach
+/// is missed when it ends.
+const HOOKS: [Hook; 12] = [
+    Hook { sees: "swap areas switched on", need: Need::Map, ways: &[way("zswap_swapon", "zswap_swapon", At::Entry, always)] },
+    Hook { sees: "swap areas switched off", need: Need::Map, ways: &[way("zswap_swapoff", "zswap_swapoff", At::Entry, always)] },
+    Hook {
+        sees: "swap areas that were there before",
+        need: Need::Or("slots of swap areas switched on before the agent are not tracked"),
+        ways: &[way("swap_show", "swap_show", At::Entry, always)],
+    },
+    Hook { sees: "slots freed", need: Need::Map, ways: &[way("zswap_invalidate", "zswap_invalidate", At::Entry, always)] },
+    Hook {
+        sees: "ranges of slots freed",
+        need: Need::Extra,
+        ways: &[way("swap_entry_range_free", "swap_entry_range_free", At::Entry, always)],
+    },
+    Hook { sees: "zswap copies dropped", need: Need::Map, ways: &[way("zswap_entry_free", "zswap_entry_free", At::Entry, always)] },
+    Hook {
+        sees: "pages going to the device",
+        need: Need::Map,
+        ways: &[
+            way("swap_writepage_device", "__swap_writepage", At::Entry, folio_first),
+            way("swap_writepage_device_second", "__swap_writepage", At::Entry, folio_second),
+        ],
+    },
+    Hook {
+        sees: "pages read out of zswap",
+        need: Need::Or("the age of pages at swap-in is not counted"),
+        ways: &[way("zswap_load", "zswap_load", At::Exit, says_loaded)],
+    },
+    Hook {
+        sees: "pages read from the device",
+        need: Need::Count("reads from the device, and so regret, are not counted"),
+        ways: &[way("zswap_folio_swapin", "zswap_folio_swapin", At::Entry, folio_first)],
+    },
+    Hook {
+        sees: "the end of a swap-out",
+        need: Need::Map,
+        ways: &[
+            way("swap_writeout_exit", "swap_writeout", At::Exit, folio_and_another),
+            way("swap_writeout_exit_second", "swap_writeout", At::Exit, context_and_folio),
+            way("swap_writeout_exit", "swap_writepage", At::Exit, folio_and_another),
+        ],
+    },
+    Hook {
+        sees: "slots allocated",
+        need: Need::Or("slots that were allocated but never written are not seen"),
+        ways: &[
+            way("folio_alloc_swap", "folio_alloc_swap", At::Exit, folio_alone),
+            way("folio_alloc_swap_gfp", "folio_alloc_swap", At::Exit, folio_and_another),
+            way("add_to_swap_cache", "add_to_swap_cache", At::Exit, cache_insert),
+        ],
+    },
+    Hook {
+        sees: "the start of a swap-out",
+        need: Need::Map,
+        ways: &[
+            way("swap_writeout_enter", "swap_writeout", At::Entry, folio_first),
+            way("swap_writeout_enter_second", "swap_writeout", At::Entry, folio_second),
+            way("swap_writeout_enter", "swap_writepage", At::Entry, folio_first),
+        ],
+    },
+];
+
+/// Last of all, so that every entry it enters into the map is also seen to leave.
+const STORED: Hook = Hook {
+    sees: "pages stored in zswap",
+    need: Need::Map,
+    ways: &[way("list_lru_add", "list_lru_add", At::Entry, lru_item)],
+};
+
+/// What is attached, and what is lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// In the order of attaching.
+    pub attach: Vec<Attach>,
+    /// One sentence for each thing that will not be seen.
+    pub lost: Vec<String>,
+}
+
+/// Decides what to attach.
+///
+/// # Errors
+/// The things without which the map would be wrong and that this kernel gives no way to see.
+pub fn cover(facts: &Facts) -> Result<Coverage, Vec<String>> {
+    let (mut coverage, mut missing) = (Coverage::default(), Vec::new());
+    for hook in HOOKS.iter().chain([&STORED]) {
+        let way = hook.ways.iter().find(|way| {
+            facts
+                .functions
+                .get(way.function)
+                .is_some_and(|prototype| (way.fits)(&prototype.parameters, prototype.returns))
+        });
+        match (way, &hook.need) {
+            (Some(way), need) => coverage.attach.push(Attach {
+                program: way.program,
+                function: way.function.to_owned(),
+                at: way.at,
+                keeps_map: !matches!(need, Need::Count(_)),
+            }),
+            (None, Need::Map) => missing.push(hook.sees.to_owned()),
+            (None, Need::Or(loss) | Need::Count(loss)) => coverage.lost.push((*loss).to_owned()),
+            (None, Need::Extra) => {}
+        }
+    }
+    if missing.is_empty() { Ok(coverage) } else { Err(missing) }
+}
+
+#[cfg(test)]
+mod tests;

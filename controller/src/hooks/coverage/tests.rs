@@ -1,0 +1,108 @@
+//! Coverage of kernels as their BTF describes them, and of the same kernels with one function taken away.
+
+use std::collections::BTreeMap;
+
+use super::{super::facts::Prototype, *};
+
+fn facts(functions: &[(&str, &str, Returns)]) -> Facts {
+    let functions = functions
+        .iter()
+        .map(|(name, parameters, returns)| {
+            let parameters = parameters.split_whitespace().map(str::to_owned).collect();
+            ((*name).to_owned(), Prototype { parameters, returns: *returns })
+        })
+        .collect();
+    Facts { functions, globals: BTreeMap::new() }
+}
+
+const COMMON: [(&str, &str, Returns); 8] = [
+    ("list_lru_add", "lru item nid memcg", Returns::Bool),
+    ("zswap_entry_free", "entry", Returns::Void),
+    ("zswap_invalidate", "swp", Returns::Void),
+    ("zswap_folio_swapin", "folio", Returns::Void),
+    ("zswap_swapon", "type nr_pages", Returns::Int),
+    ("zswap_swapoff", "type", Returns::Void),
+    ("swap_show", "swap v", Returns::Int),
+    ("zswap_load", "folio", Returns::Int),
+];
+
+fn kernel(own: &[(&str, &str, Returns)]) -> Facts {
+    facts(&[COMMON.as_slice(), own].concat())
+}
+
+/// 6.12: the allocation returns a structure and cannot be watched, frees come as ranges too.
+fn older() -> Facts {
+    kernel(&[
+        ("__swap_writepage", "folio wbc", Returns::Void),
+        ("swap_writepage", "page wbc", Returns::Int),
+        ("folio_alloc_swap", "folio", Returns::Other),
+        ("add_to_swap_cache", "folio entry gfp shadowp", Returns::Int),
+        ("swap_entry_range_free", "si entry nr_pages", Returns::Void),
+    ])
+}
+
+/// 7.2.
+fn newer() -> Facts {
+    kernel(&[
+        ("__swap_writepage", "folio swap_plug", Returns::Void),
+        ("swap_writeout", "folio swap_plug", Returns::Int),
+        ("folio_alloc_swap", "folio", Returns::Int),
+    ])
+}
+
+/// 7.3: a context became the first argument.
+fn newest() -> Facts {
+    kernel(&[
+        ("__swap_writepage", "ctx folio", Returns::Void),
+        ("swap_writeout", "ctx folio", Returns::Int),
+        ("folio_alloc_swap", "folio", Returns::Int),
+    ])
+}
+
+fn programs(facts: &Facts) -> Vec<&'static str> {
+    cover(facts).expect("covered").attach.iter().map(|attach| attach.program).collect()
+}
+
+#[test]
+fn each_kernel_gets_the_programs_of_its_prototypes() {
+    let older = programs(&older());
+    assert!(older.contains(&"add_to_swap_cache") && older.contains(&"swap_entry_range_free"));
+    let newer = programs(&newer());
+    assert!(newer.contains(&"folio_alloc_swap") && newer.contains(&"swap_writeout_enter"));
+    let newest = programs(&newest());
+    assert!(newest.contains(&"swap_writepage_device_second") && newest.contains(&"swap_writeout_exit_second"));
+    assert!(!newest.contains(&"swap_writepage_device"), "its first argument is no folio: {newest:?}");
+}
+
+#[test]
+fn stores_are_attached_last() {
+    for facts in [older(), newer(), newest()] {
+        assert_eq!(programs(&facts).last(), Some(&"list_lru_add"));
+    }
+}
+
+#[test]
+fn one_function_less_is_either_refused_or_said() {
+    for whole in [older(), newer(), newest()] {
+        let full = cover(&whole).expect("covered");
+        assert_eq!(full.lost, Vec::<String>::new());
+        for function in whole.functions.keys().filter(|name| *name != "swap_entry_range_free") {
+            let mut less = whole.clone();
+            less.functions.remove(function);
+            match cover(&less) {
+                Ok(coverage) if function == "folio_alloc_swap" && whole == older() => {
+                    assert_eq!(coverage, full, "it was of no use there");
+                }
+                Ok(coverage) => assert_eq!(coverage.lost.len(), 1, "without {function}"),
+                Err(missing) => assert!(!missing.is_empty(), "without {function}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_function_that_changed_its_arguments_is_not_trusted() {
+    let mut facts = newer();
+    facts.functions.get_mut("list_lru_add").expect("is there").parameters = vec!["lru".into(), "item".into()];
+    assert_eq!(cover(&facts), Err(vec!["pages stored in zswap".to_owned()]));
+}

@@ -1,0 +1,173 @@
+//! What this kernel offers: prototypes of the functions that could be watched and offsets of the members the
+//! probes read, all from `/sys/kernel/btf/vmlinux`. Reads, decides nothing.
+
+use std::{collections::BTreeMap, path::Path};
+
+use btf_rs::{Btf, Type};
+
+use super::HookError;
+
+/// The kernel's own type information.
+pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Functions the probes may be attached to, on any kernel.
+pub const FUNCTIONS: [&str; 14] = [
+    "list_lru_add",
+    "zswap_entry_free",
+    "zswap_load",
+    "zswap_invalidate",
+    "zswap_folio_swapin",
+    "zswap_swapon",
+    "zswap_swapoff",
+    "swap_show",
+    "swap_entry_range_free",
+    "swap_writeout",
+    "swap_writepage",
+    "__swap_writepage",
+    "folio_alloc_swap",
+    "add_to_swap_cache",
+];
+
+/// What a function returns, as far as the probes care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returns {
+    /// Nothing.
+    Void,
+    /// `bool`: only the low byte counts.
+    Bool,
+    /// Any other integer or an enum.
+    Int,
+    /// Something the kernel lets no program see (a structure by value), or that no probe reads.
+    Other,
+}
+
+/// A function's prototype.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prototype {
+    /// Parameter names, in order.
+    pub parameters: Vec<String>,
+    /// What it returns.
+    pub returns: Returns,
+}
+
+/// All that is decided from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The functions of [`FUNCTIONS`] this kernel has.
+    pub functions: BTreeMap<String, Prototype>,
+    /// Values for the probes' globals, by name: byte offsets, one bit number, one flag.
+    pub globals: BTreeMap<&'static str, u32>,
+}
+
+/// Global of the probes ← path of the member: structure, then members, through anonymous ones.
+const OFFSETS: [(&str, &str, &[&str]); 14] = [
+    ("ZSWAP_ENTRY_LRU", "zswap_entry", &["lru"]),
+    ("ZSWAP_ENTRY_SWPENTRY", "zswap_entry", &["swpentry"]),
+    ("ZSWAP_ENTRY_LENGTH", "zswap_entry", &["length"]),
+    ("MEM_CGROUP_ID", "mem_cgroup", &["id", "id"]),
+    ("MEM_CGROUP_CGROUP", "mem_cgroup", &["css", "cgroup"]),
+    ("CGROUP_KN", "cgroup", &["kn"]),
+    ("KERNFS_NODE_ID", "kernfs_node", &["id"]),
+    ("OBJ_CGROUP_MEMCG", "obj_cgroup", &["memcg"]),
+    ("FOLIO_MEMCG_DATA", "folio", &["memcg_data"]),
+    ("FOLIO_FLAGS", "folio", &["flags"]),
+    ("FOLIO_SWAP", "folio", &["swap"]),
+    ("FOLIO_NR_PAGES", "folio", &["_nr_pages"]),
+    ("SWAP_INFO_TYPE", "swap_info_struct", &["type"]),
+    ("SWAP_INFO_MAX", "swap_info_struct", &["max"]),
+];
+
+/// Members that older kernels call otherwise.
+const OLDER_NAMES: [(&str, &[&str]); 1] = [("FOLIO_NR_PAGES", &["_folio_nr_pages"])];
+
+/// Reads the facts of the running kernel.
+///
+/// # Errors
+/// No BTF, or a structure member is missing.
+pub fn read_facts(path: &Path) -> Result<Facts, HookError> {
+    let btf = Btf::from_file(path).map_err(|source| HookError::Btf { path: path.to_owned(), source })?;
+    let functions =
+        FUNCTIONS.iter().filter_map(|name| Some(((*name).to_owned(), prototype(&btf, name)?))).collect();
+    let mut globals = BTreeMap::new();
+    for (global, structure, members) in OFFSETS {
+        let older = OLDER_NAMES.iter().find(|(name, _)| *name == global).map(|(_, members)| *members);
+        let offset = member_offset(&btf, structure, members)
+            .or_else(|| member_offset(&btf, structure, older?))
+            .ok_or_else(|| HookError::Member(format!("{structure}.{}", members.join("."))))?;
+        globals.insert(global, offset);
+    }
+    let head = enumerator(&btf, "pageflags", "PG_head");
+    globals.insert("PG_HEAD", head.ok_or_else(|| HookError::Member("enum pageflags.PG_head".into()))?);
+    // Since folios are charged to object cgroups, the root cgroup has one too and says so in this member.
+    let is_objcg = member_offset(&btf, "obj_cgroup", &["is_root"]).is_some();
+    globals.insert("MEMCG_DATA_IS_OBJCG", u32::from(is_objcg));
+    Ok(Facts { functions, globals })
+}
+
+fn prototype(btf: &Btf, name: &str) -> Option<Prototype> {
+    let function = btf.resolve_types_by_name(name).ok()?.into_iter().find_map(|found| match found {
+        Type::Func(function) => Some(function),
+        _ => None,
+    })?;
+    let Type::FuncProto(proto) = btf.resolve_chained_type(&function).ok()? else { return None };
+    let parameters = proto.parameters.iter().map(|each| btf.resolve_name(each).unwrap_or_default()).collect();
+    let returns = match proto.return_type_id() {
+        0 => Returns::Void,
+        id => match plain(btf, btf.resolve_type_by_id(id).ok()?)? {
+            Type::Int(int) if int.is_bool() => Returns::Bool,
+            Type::Int(_) | Type::Enum(_) => Returns::Int,
+            _ => Returns::Other,
+        },
+    };
+    Some(Prototype { parameters, returns })
+}
+
+/// The type behind typedefs and qualifiers.
+fn plain(btf: &Btf, mut found: Type) -> Option<Type> {
+    loop {
+        found = match &found {
+            Type::Typedef(inner) => btf.resolve_chained_type(inner).ok()?,
+            Type::Const(inner) | Type::Volatile(inner) => btf.resolve_chained_type(inner).ok()?,
+            _ => return Some(found),
+        };
+    }
+}
+
+/// Byte offset of `structure.a.b…`; anonymous members are looked through.
+fn member_offset(btf: &Btf, structure: &str, members: &[&str]) -> Option<u32> {
+    let start = btf
+        .resolve_types_by_name(structure)
+        .ok()?
+        .into_iter()
+        .find(|found| matches!(found, Type::Struct(body) if !body.members.is_empty()))?;
+    let (mut found, mut bits) = (start, 0);
+    for member in members {
+        let (offset, next) = descend(btf, &found, member)?;
+        bits += offset;
+        found = next;
+    }
+    (bits % 8 == 0).then_some(bits / 8)
+}
+
+fn descend(btf: &Btf, found: &Type, wanted: &str) -> Option<(u32, Type)> {
+    let (Type::Struct(body) | Type::Union(body)) = found else { return None };
+    body.members.iter().find_map(|member| {
+        let inner = plain(btf, btf.resolve_chained_type(member).ok()?);
+        match btf.resolve_name(member).unwrap_or_default().as_str() {
+            "" => descend(btf, &inner?, wanted).map(|(bits, next)| (member.bit_offset() + bits, next)),
+            name if name == wanted => Some((member.bit_offset(), inner?)),
+            _ => None,
+        }
+    })
+}
+
+fn enumerator(btf: &Btf, name: &str, wanted: &str) -> Option<u32> {
+    btf.resolve_types_by_name(name).ok()?.into_iter().find_map(|found| match found {
+        Type::Enum(body) => body
+            .members
+            .iter()
+            .find(|member| btf.resolve_name(*member).is_ok_and(|name| name == wanted))
+            .map(btf_rs::EnumMember::val),
+        _ => None,
+    })
+}

@@ -1,0 +1,142 @@
+//! What the probes read of the kernel's structures. Offsets come from the running kernel's BTF: the loader
+//! writes them into frozen globals before the verifier sees the programs.
+
+use aya_ebpf::{Global, helpers::bpf_probe_read_kernel};
+
+macro_rules! offsets {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        $($(#[$doc])* #[unsafe(no_mangle)] pub(crate) static $name: Global<u32> = Global::new(0);)+
+    };
+}
+
+offsets! {
+    /// `zswap_entry.lru`
+    ZSWAP_ENTRY_LRU,
+    /// `zswap_entry.swpentry`
+    ZSWAP_ENTRY_SWPENTRY,
+    /// `zswap_entry.length`
+    ZSWAP_ENTRY_LENGTH,
+    /// `mem_cgroup.id.id`
+    MEM_CGROUP_ID,
+    /// `mem_cgroup.css.cgroup`
+    MEM_CGROUP_CGROUP,
+    /// `cgroup.kn`
+    CGROUP_KN,
+    /// `kernfs_node.id`
+    KERNFS_NODE_ID,
+    /// `obj_cgroup.memcg`
+    OBJ_CGROUP_MEMCG,
+    /// 1 where `folio.memcg_data` of an anonymous or shmem folio points at an `obj_cgroup`.
+    MEMCG_DATA_IS_OBJCG,
+    /// `folio.memcg_data`
+    FOLIO_MEMCG_DATA,
+    /// `folio.flags`
+    FOLIO_FLAGS,
+    /// `folio.swap`
+    FOLIO_SWAP,
+    /// `folio._nr_pages` or `folio._folio_nr_pages`
+    FOLIO_NR_PAGES,
+    /// Bit number of `PG_head`
+    PG_HEAD,
+    /// `swap_info_struct.type`
+    SWAP_INFO_TYPE,
+    /// `swap_info_struct.max`
+    SWAP_INFO_MAX,
+}
+
+/// Address of the kernel's `zswap_list_lru`.
+#[unsafe(no_mangle)]
+pub(crate) static ZSWAP_LIST_LRU: Global<u64> = Global::new(0);
+
+/// Largest folio looked at page by page: 2 MiB of 4 KiB pages, one swap cluster.
+pub(crate) const MAX_FOLIO: u32 = 512;
+
+/// Low bits of `folio.memcg_data` that are flags (`__NR_MEMCG_DATA_FLAGS`, include/linux/memcontrol.h).
+const MEMCG_DATA_FLAGS: u64 = 7;
+
+/// Reads a kernel value of any type at a byte offset; `None` on a fault.
+#[inline(always)]
+pub(crate) fn read<T: Copy>(base: u64, offset: u32) -> Option<T> {
+    // SAFETY: the helper checks the address itself and fails instead of faulting.
+    unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) }.ok()
+}
+
+/// Loads directly through a pointer the verifier knows the type of.
+///
+/// # Safety
+/// `base` must be an argument of the traced function (or a pointer loaded from one) whose BTF type has a
+/// member of type `T` at this offset.
+#[inline(always)]
+pub(crate) unsafe fn load<T: Copy>(base: *const u8, offset: &Global<u32>) -> T {
+    // SAFETY: as the caller promises; the kernel turns a bad address into a zero.
+    unsafe { core::ptr::read_volatile(base.byte_add(offset.load() as usize).cast::<T>()) }
+}
+
+/// The raw swap entry of a folio in the swap cache. `folio.swap` shares a union with `void *private`, which
+/// newer verifiers type as untrusted memory: hence the probe read.
+#[inline(always)]
+pub(crate) fn folio_entry(folio: *const u8) -> Option<u64> {
+    read(folio as u64, FOLIO_SWAP.load())
+}
+
+/// Pages of a folio, at most [`MAX_FOLIO`].
+#[inline(always)]
+pub(crate) fn folio_pages(folio: *const u8) -> u32 {
+    // SAFETY: `folio` is an argument typed `struct folio *` or `struct page *`, whose first word is the flags.
+    let flags: u64 = unsafe { load(folio, &FOLIO_FLAGS) };
+    if flags >> (PG_HEAD.load() & 63) & 1 == 0 {
+        return 1;
+    }
+    let pages = read::<u32>(folio as u64, FOLIO_NR_PAGES.load()).unwrap_or(1);
+    if pages > MAX_FOLIO { MAX_FOLIO } else { pages }
+}
+
+/// A memory cgroup as the map names it.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner {
+    /// Index of its counters: the kernel's 16-bit id.
+    pub(crate) index: u16,
+    /// kernfs id of its directory.
+    pub(crate) id: u64,
+}
+
+impl Owner {
+    /// Pages charged to nobody; they belong to the root cgroup, whose directory has id 1.
+    pub(crate) const ROOT: Self = Self { index: 0, id: 1 };
+
+    /// The owner behind a typed `struct mem_cgroup *` argument, which may be null.
+    #[inline(always)]
+    pub(crate) fn of_argument(memcg: *const u8) -> Self {
+        if memcg.is_null() {
+            return Self::ROOT;
+        }
+        // SAFETY: the verifier follows the types from the argument: mem_cgroup → cgroup → kernfs_node.
+        unsafe {
+            let cgroup: *const u8 = load(memcg, &MEM_CGROUP_CGROUP);
+            let kn: *const u8 = load(cgroup, &CGROUP_KN);
+            Self { index: load::<u32>(memcg, &MEM_CGROUP_ID) as u16, id: load(kn, &KERNFS_NODE_ID) }
+        }
+    }
+
+    /// The owner a folio is charged to.
+    #[inline(always)]
+    pub(crate) fn of_folio(folio: *const u8) -> Self {
+        Self::through_probe_reads(folio).unwrap_or(Self::ROOT)
+    }
+
+    #[inline(always)]
+    fn through_probe_reads(folio: *const u8) -> Option<Self> {
+        let data: u64 = read(folio as u64, FOLIO_MEMCG_DATA.load())?;
+        let mut memcg = data & !MEMCG_DATA_FLAGS;
+        if memcg == 0 {
+            return None;
+        }
+        if MEMCG_DATA_IS_OBJCG.load() != 0 {
+            memcg = read(memcg, OBJ_CGROUP_MEMCG.load())?;
+        }
+        let index = read::<u32>(memcg, MEM_CGROUP_ID.load())? as u16;
+        let cgroup: u64 = read(memcg, MEM_CGROUP_CGROUP.load())?;
+        let kn: u64 = read(cgroup, CGROUP_KN.load())?;
+        Some(Self { index, id: read(kn, KERNFS_NODE_ID.load())? })
+    }
+}

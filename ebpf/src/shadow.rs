@@ -1,0 +1,229 @@
+//! Finding a slot's word and changing it exactly once.
+
+use core::{
+    intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd},
+    mem::offset_of,
+};
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use swaptier_common::{
+    BLOCK_CGROUPS, CHUNK_FRAMES, FRAME_SLOTS, FREE_RING, Frame, PAGE_CLUSTERS,
+    cgroup::Counters,
+    control::Control,
+    event::{Event, Kind},
+    slot::{State, Word, entry_offset, entry_type},
+};
+
+use crate::{
+    kernel::Owner,
+    maps::{AREAS, CGROUPS, CONTROL, DIRECTORY, EVENTS, FRAMES, FREE_FRAMES},
+};
+
+/// How often a contended free frame or slot is tried again before the event counts as missed.
+const TRIES: u32 = 4;
+
+/// Adds to the counter at `offset` of a map value (`offset_of!`). The result is not used: a relaxed add whose
+/// result is used miscompiles on this target.
+#[inline(always)]
+pub(crate) fn add<T>(value: *mut T, offset: usize, by: u64) {
+    // SAFETY: callers pass a map value and the offset of one of its words.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(value.byte_add(offset).cast(), by) };
+}
+
+#[inline(always)]
+fn swap_if<T: Copy>(place: *mut T, old: T, new: T) -> bool {
+    // SAFETY: callers pass a field of a map value.
+    unsafe { atomic_cxchg::<T, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(place, old, new).1 }
+}
+
+#[inline(always)]
+pub(crate) fn peek<T: Copy>(place: *const T) -> T {
+    // SAFETY: callers pass a field of a map value; it may change under us, hence volatile.
+    unsafe { core::ptr::read_volatile(place) }
+}
+
+/// Seconds of `CLOCK_MONOTONIC`: it stands still while the host sleeps, and so do ages.
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_ktime_get_ns() / 1_000_000_000 }
+}
+
+#[inline(always)]
+pub(crate) fn control() -> Option<*mut Control> {
+    CONTROL.get_ptr_mut(0)
+}
+
+/// Wakes the agent. A full buffer loses only the wake-up.
+#[inline(always)]
+pub(crate) fn wake(kind: Kind, a: u32, b: u64) {
+    let event = Event { kind: kind as u32, a, b };
+    let _lost_when_full = EVENTS.output(&event, 0);
+}
+
+/// The frame that holds an entry's slot, and the slot's place in it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    frame: *mut Frame,
+    first: u32,
+}
+
+impl Place {
+    /// Where an entry's word is. With `make`, a cluster seen for the first time gets a frame.
+    #[inline(always)]
+    pub(crate) fn of(entry: u64, make: bool) -> Option<Self> {
+        let (kind, offset) = (entry_type(entry), entry_offset(entry));
+        let area = AREAS.get_ptr(kind)?;
+        // SAFETY: a map value; each field is one word.
+        let (slots, base) = unsafe { (peek(&raw const (*area).slots), peek(&raw const (*area).base)) };
+        if offset >= u64::from(slots) {
+            if make {
+                miss(offset_of!(Control, missed_areas));
+            }
+            return None;
+        }
+        let cell = directory_cell(base + offset as u32 / FRAME_SLOTS as u32)?;
+        let mut number = peek(cell);
+        if number == 0 {
+            if !make {
+                return None;
+            }
+            number = claim_frame(cell)?;
+        }
+        let number = number - 1;
+        let frame = FRAMES.get_value_ptr_mut(number / CHUNK_FRAMES as u32, &(number % CHUNK_FRAMES as u32))?;
+        Some(Self { frame, first: offset as u32 % FRAME_SLOTS as u32 })
+    }
+
+    /// The word `nth` slots on. A folio never crosses a cluster, so it never leaves the frame.
+    #[inline(always)]
+    fn word(self, nth: u32) -> *mut u64 {
+        let slot = (self.first + nth) as usize & (FRAME_SLOTS - 1);
+        // SAFETY: `frame` is a map value of 512 words and `slot` is below 512.
+        unsafe { (&raw mut (*self.frame).0).cast::<u64>().add(slot) }
+    }
+
+    /// The word `nth` slots on, as it is now.
+    #[inline(always)]
+    pub(crate) fn get(self, nth: u32) -> Word {
+        Word(peek(self.word(nth)))
+    }
+
+    /// Replaces the word `nth` slots on by what `next` makes of it; `None` leaves it alone. Returns the word
+    /// that was replaced, so that exactly one of two copies of a program counts the change.
+    #[inline(always)]
+    pub(crate) fn change(self, nth: u32, next: impl Fn(Word) -> Option<Word>) -> Option<Word> {
+        let word = self.word(nth);
+        for _ in 0..2 {
+            let old = Word(peek(word));
+            let new = next(old)?;
+            if swap_if(word, old.0, new.0) {
+                return Some(old);
+            }
+        }
+        None
+    }
+}
+
+/// The directory's cell of a cluster.
+#[inline(always)]
+fn directory_cell(cluster: u32) -> Option<*mut u32> {
+    let page = DIRECTORY.get_ptr_mut(cluster / PAGE_CLUSTERS as u32)?;
+    // SAFETY: the remainder is below the page's number of cells.
+    Some(unsafe { page.cast::<u32>().add(cluster as usize % PAGE_CLUSTERS) })
+}
+
+#[inline(always)]
+fn miss(offset: usize) {
+    if let Some(control) = control() {
+        add(control, offset, 1);
+    }
+}
+
+/// Takes a frame off the ring and puts it into the directory cell. Of two that race for a cell one wins; the
+/// other's frame is in neither place then, which the agent notices and mends.
+#[inline(never)]
+fn claim_frame(cell: *mut u32) -> Option<u32> {
+    let control = control()?;
+    for _ in 0..TRIES {
+        // SAFETY: fields of a map value, each one word.
+        let (head, tail, low) = unsafe {
+            (peek(&raw const (*control).ring_head), peek(&raw const (*control).ring_tail), peek(&raw const (*control).ring_low))
+        };
+        let left = tail.wrapping_sub(head);
+        if left == 0 {
+            break;
+        }
+        if left == low {
+            wake(Kind::FramesLow, 0, left);
+        }
+        let ring = FREE_FRAMES.get_ptr(0)?;
+        // SAFETY: the remainder is below the ring's number of cells.
+        let frame = peek(unsafe { ring.cast::<u32>().add(head as usize % FREE_RING) });
+        // SAFETY: as above.
+        if swap_if(unsafe { &raw mut (*control).ring_head }, head, head + 1) {
+            return Some(if swap_if(cell, 0, frame + 1) { frame + 1 } else { peek(cell) });
+        }
+    }
+    add(control, offset_of!(Control, missed_frames), 1);
+    wake(Kind::FramesLow, 0, 0);
+    None
+}
+
+/// The counters with this index, if the agent has made them.
+#[inline(always)]
+pub(crate) fn counters(index: u16) -> Option<*mut Counters> {
+    let (block, place) = (u32::from(index) / BLOCK_CGROUPS as u32, u32::from(index) % BLOCK_CGROUPS as u32);
+    let found = CGROUPS.get_value_ptr_mut(block, &place);
+    if found.is_none() {
+        miss(offset_of!(Control, missed_cgroups));
+    }
+    found
+}
+
+/// The counters of a live cgroup. The kernel hands an id to another cgroup once nothing of the old one is
+/// left in swap; the first event of the new one finds a foreign kernfs id here and starts from zero.
+#[inline(always)]
+pub(crate) fn counters_of(owner: Owner) -> Option<*mut Counters> {
+    let counters = counters(owner.index)?;
+    // SAFETY: a field of a map value.
+    let id = unsafe { &raw mut (*counters).id };
+    let seen = peek(id);
+    if seen != owner.id && swap_if(id, seen, owner.id) && seen != 0 {
+        forget(counters);
+    }
+    Some(counters)
+}
+
+#[inline(never)]
+fn forget(counters: *mut Counters) -> u32 {
+    const WORDS: usize = size_of::<Counters>() / 8;
+    let words = counters.cast::<u64>();
+    for n in 1..WORDS {
+        // SAFETY: within the map value; word 0 is the id, which stays.
+        unsafe { core::ptr::write_volatile(words.add(n), 0) };
+    }
+    0
+}
+
+/// Adds to the counter at `offset` of the cgroup with this index.
+#[inline(always)]
+pub(crate) fn count(index: u16, offset: usize, by: u64) {
+    if by > 0
+        && let Some(counters) = counters(index)
+    {
+        add(counters, offset, by);
+    }
+}
+
+/// Books the end of a zswap copy if this is what the replaced word stood for.
+#[inline(always)]
+pub(crate) fn count_drop(old: Word) {
+    if old.state() != State::Zswap {
+        return;
+    }
+    if let Some(counters) = counters(old.owner()) {
+        add(counters, offset_of!(Counters, dropped_pages), 1);
+        add(counters, offset_of!(Counters, dropped_bytes), old.length());
+    }
+}
