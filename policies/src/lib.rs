@@ -7,10 +7,18 @@
 
 #![forbid(unsafe_code)]
 
+mod file;
+pub mod layer;
+pub mod pattern;
 pub mod plan;
+pub mod policy;
+pub mod rules;
 pub mod snapshot;
 pub mod units;
 
+pub use file::fault::{Fault, SourceFile};
+pub use layer::layer;
 pub use plan::{Action, Held, Hold, Plan, Reason, Step};
+pub use policy::{Policy, PolicySet, Standing};
 pub use snapshot::{CgroupId, CgroupView, Cold, HostView, MapHealth, Snapshot, Tiers, Writeback};
 pub use units::{ByteRate, Bytes, Limit, Pages, Seconds, Share, ShareRate};

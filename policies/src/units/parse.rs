@@ -16,8 +16,8 @@ pub enum UnitError {
     /// A minus sign.
     #[error("`{0}` is negative")]
     Negative(String),
-    /// It does not begin with a number.
-    #[error("`{0}` does not begin with a number")]
+    /// It does not begin with a decimal number.
+    #[error("`{0}` is not a number with a unit")]
     NoNumber(String),
     /// The number has no unit, or one that is unknown.
     #[error("`{text}` has {}", if unit.is_empty() { "no unit".to_owned() } else { format!("the unknown unit `{unit}`") })]
@@ -59,7 +59,7 @@ impl UnitError {
 const SIZES: &str = "K, M, G, T, P (powers of 1024; `KiB` … also), as in \"64M\"";
 const TIMES: &str = "s, m, h, d, as in \"10m\" or \"1h30m\"";
 const PERCENT: &str = "%, as in \"25%\"";
-const PER: &str = "/s, /min, /h, /day, as in \"16M/s\"";
+const PER: &str = "/s, /min, /h, /day, as in \"16M/s\" or \"0.2%/min\"";
 
 /// A decimal number before its unit: `mantissa / 10^decimals`.
 struct Number {

@@ -22,8 +22,8 @@ fn sizes_are_powers_of_1024() {
 fn sizes_that_mean_nothing_are_refused_with_the_reason() {
     assert_eq!(bytes(" "), Err("empty text".into()));
     assert_eq!(bytes("-1M"), Err("`-1M` is negative".into()));
-    assert_eq!(bytes("lots"), Err("`lots` does not begin with a number".into()));
-    assert_eq!(bytes("1.2.3M"), Err("`1.2.3M` does not begin with a number".into()));
+    assert_eq!(bytes("lots"), Err("`lots` is not a number with a unit".into()));
+    assert_eq!(bytes("1.2.3M"), Err("`1.2.3M` is not a number with a unit".into()));
     assert_eq!(bytes("64MB"), Err("`64MB` has the unknown unit `MB`".into()));
     // 2^64 is one more than a u64 holds; 16384 × 2^50 = 2^64.
     assert_eq!(bytes("18446744073709551615"), Ok(u64::MAX));

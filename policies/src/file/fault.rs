@@ -1,0 +1,131 @@
+//! Where text comes from and what is wrong with it: one fault per mistake, each with its place.
+//!
+//! Lines and columns start at 1; a column counts characters, as editors do. Called by the walk and by `PolicySet`.
+
+use std::fmt;
+use std::ops::Range;
+
+/// One policy file as it was read. The caller has made sure that it is UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Path or file name, shown in faults as it is given.
+    pub name: String,
+    /// The whole text.
+    pub text: String,
+}
+
+impl SourceFile {
+    /// The last component of `name`: the name by which drop-ins replace each other and policies are called.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(&self.name)
+    }
+}
+
+/// One mistake in one file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Fault {
+    /// [`SourceFile::name`].
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
+        match &self.help {
+            Some(help) => write!(f, "\n  help: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Collects the faults of one file.
+pub(super) struct Faults<'a> {
+    source: &'a SourceFile,
+    found: Vec<Fault>,
+}
+
+impl<'a> Faults<'a> {
+    pub(super) fn of(source: &'a SourceFile) -> Self {
+        Faults { source, found: Vec::new() }
+    }
+
+    /// Notes a mistake at the byte range `at` of the file.
+    pub(super) fn add(&mut self, at: &Range<usize>, message: impl Into<String>, help: Option<String>) {
+        let (line, column) = place(&self.source.text, at.start);
+        let file = self.source.name.clone();
+        let help = help.as_deref().map(one_line);
+        self.found.push(Fault { file, line, column, message: one_line(&message.into()), help });
+    }
+
+    /// Takes over those of `others` whose line has no fault yet.
+    pub(super) fn add_where_silent(&mut self, others: Faults<'_>) {
+        let spoken: Vec<usize> = self.found.iter().map(|fault| fault.line).collect();
+        self.found.extend(others.found.into_iter().filter(|fault| !spoken.contains(&fault.line)));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// All faults in the order of the text; equal ones once.
+    pub(super) fn into_sorted(mut self) -> Vec<Fault> {
+        self.found.sort_by_key(|fault| (fault.line, fault.column));
+        self.found.dedup();
+        self.found
+    }
+}
+
+/// The text on one line: control characters escaped, cut where nobody reads on. Words of the file are quoted in
+/// messages, and a file may hold anything.
+fn one_line(text: &str) -> String {
+    const MOST: usize = 240;
+    let mut line = String::new();
+    for c in text.chars() {
+        if line.len() >= MOST {
+            line.push('…');
+            break;
+        }
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
+}
+
+/// Line and column of a byte offset; an offset past the end is the end.
+fn place(text: &str, offset: usize) -> (usize, usize) {
+    let mut end = offset.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let before = &text[..end];
+    // A byte order mark takes no column.
+    let before = before.strip_prefix('\u{feff}').unwrap_or(before);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// The known word that a person most likely meant, if one is near enough: at most a third of the letters differ, or
+/// the first four agree.
+pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let folded = word.to_lowercase().replace(['-', ' '], "_");
+    let alike = |candidate: &str| folded.chars().zip(candidate.chars()).take_while(|(a, b)| a == b).count();
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&folded, candidate), candidate))
+        .filter(|(distance, near)| *distance <= near.len().max(word.len()) / 3 || alike(near) >= 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `` `a`, `b`, `c` ``.
+pub(super) fn listed<'k>(words: impl IntoIterator<Item = &'k str>) -> String {
+    words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}

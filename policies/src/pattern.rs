@@ -1,0 +1,121 @@
+//! One glob over cgroup v2 paths: what it matches, how much of it is literal, and what makes it useless.
+//!
+//! `*` and `?` stay within one component, `**` alone in a component crosses them, `{a,b}` and `[ab]` choose. A
+//! backslash is itself: systemd writes `\x2d` into cgroup names. Called by `[match]` and by `policy`.
+
+use globset::{GlobBuilder, GlobMatcher};
+
+/// A compiled glob.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    text: String,
+    matcher: GlobMatcher,
+    literal: usize,
+}
+
+/// Why a glob is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// Nothing stands there.
+    #[error("empty pattern")]
+    Empty,
+    /// It begins with a slash.
+    #[error("`{0}` begins with `/`")]
+    Absolute(String),
+    /// A component is empty, `.` or `..`.
+    #[error("`{text}` has {}, which no cgroup path has", component(.part))]
+    Component {
+        /// The whole pattern.
+        text: String,
+        /// The component, empty between two slashes.
+        part: String,
+    },
+    /// `**` beside other characters.
+    #[error("`{0}`: `**` must stand alone between slashes")]
+    DoubleStar(String),
+    /// The glob itself does not parse, or is too large.
+    #[error("`{0}` is not a glob: {1}")]
+    Glob(String, String),
+}
+
+impl PatternError {
+    /// What to write instead, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            PatternError::Absolute(text) => {
+                let below = text.strip_prefix("/sys/fs/cgroup").unwrap_or(text).trim_matches('/');
+                let below = if below.is_empty() { "**" } else { below };
+                Some(format!("paths begin below the cgroup root: write \"{below}\""))
+            }
+            PatternError::Component { text, part } if part.is_empty() => {
+                let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+                Some(format!("write \"{}\"", parts.join("/")))
+            }
+            PatternError::DoubleStar(_) => {
+                Some("`a/**` matches all below `a`; `a*` matches within one component".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Pattern {
+    /// Checks and compiles a glob.
+    ///
+    /// # Errors
+    /// When it could never match a cgroup path, or is not a glob.
+    pub fn new(text: &str) -> Result<Pattern, PatternError> {
+        check(text)?;
+        let bad = |error: globset::Error| PatternError::Glob(text.to_owned(), error.kind().to_string());
+        let glob =
+            GlobBuilder::new(text).literal_separator(true).backslash_escape(false).build().map_err(bad)?;
+        let matcher = glob.compile_matcher();
+        Ok(Pattern { text: text.to_owned(), matcher, literal: literal_prefix(text) })
+    }
+
+    /// Whether it matches the whole of `path`.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        self.matcher.is_match(path)
+    }
+
+    /// Bytes before the first wildcard. A pattern without one counts its end as well: an exact path is longer than
+    /// the same text with a `*` behind it.
+    #[must_use]
+    pub fn literal_prefix(&self) -> usize {
+        self.literal
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+fn component(part: &str) -> String {
+    if part.is_empty() { "an empty component".to_owned() } else { format!("the component `{part}`") }
+}
+
+fn check(text: &str) -> Result<(), PatternError> {
+    if text.trim().is_empty() {
+        return Err(PatternError::Empty);
+    }
+    if text.starts_with('/') {
+        return Err(PatternError::Absolute(text.to_owned()));
+    }
+    for part in text.split('/') {
+        if matches!(part, "" | "." | "..") {
+            return Err(PatternError::Component { text: text.to_owned(), part: part.to_owned() });
+        }
+        if part.contains("**") && part != "**" {
+            return Err(PatternError::DoubleStar(text.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn literal_prefix(text: &str) -> usize {
+    text.find(['*', '?', '[', '{']).unwrap_or(text.len() + 1)
+}
