@@ -97,6 +97,17 @@ impl Cgroup {
         kernel::stat(self.file("memory.stat"), key)
     }
 
+    /// Asks the kernel to reclaim so many bytes here (`memory.reclaim`); it may find less.
+    ///
+    /// # Errors
+    /// When the kernel refuses for any reason but having found less.
+    pub fn reclaim(&self, bytes: &str) -> Result<()> {
+        match self.set("memory.reclaim", bytes) {
+            Err(error) if error.downcast_ref().is_some_and(is_again) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Makes `command` start inside this cgroup: everything it allocates after the exec is charged here.
     ///
     /// # Errors
@@ -126,6 +137,10 @@ impl Cgroup {
         }
         Ok(())
     }
+}
+
+fn is_again(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::WouldBlock
 }
 
 impl Drop for Cgroup {

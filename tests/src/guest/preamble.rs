@@ -13,9 +13,11 @@ pub const SWAP_DISK: &str = "/dev/vda";
 /// Disk for files: its beginning is overwritten.
 pub const SCRATCH_DISK: &str = "/dev/vdb";
 
-/// Magic numbers of file systems in memory (linux/magic.h): the root of a guest is its initramfs.
+/// Magic numbers of file systems (linux/magic.h). The root of a guest is its initramfs: one of the first two.
 const RAMFS: u64 = 0x8584_58f6;
 const TMPFS: u64 = 0x0102_1994;
+const DEBUGFS: u64 = 0x6462_6720;
+const BPFFS: u64 = 0xcafe_4a11;
 
 /// Refuses to go on anywhere but in a lab guest: everything that follows writes disks and kernel settings.
 ///
@@ -51,13 +53,11 @@ pub fn check() -> Result<()> {
         "cgroup v2 with the memory controller at /sys/fs/cgroup",
     );
     need(exists("/sys/module/zswap/parameters/enabled"), "zswap (CONFIG_ZSWAP)");
-    need(
-        exists("/sys/kernel/debug/zswap/pool_total_size"),
-        "debugfs with zswap's counters at /sys/kernel/debug",
-    );
+    // zswap makes its own folder there when it is first turned on.
+    need(is_mounted("/sys/kernel/debug", DEBUGFS), "debugfs at /sys/kernel/debug");
     need(exists(SWAP_DISK), "a disk for swap, /dev/vda");
     need(exists("/sys/kernel/btf/vmlinux"), "the kernel's types (BTF) at /sys/kernel/btf/vmlinux");
-    need(exists("/sys/fs/bpf") && is_bpffs(), "bpffs at /sys/fs/bpf");
+    need(is_mounted("/sys/fs/bpf", BPFFS), "bpffs at /sys/fs/bpf");
     need(bpf_works(), "bpf(2): creating a map is refused");
     need(
         kernel::swaps().is_ok_and(|s| s.is_empty()),
@@ -69,9 +69,8 @@ pub fn check() -> Result<()> {
     bail!("kernel {} as booted here lacks:\n  - {}", kernel::release(), missing.join("\n  - "))
 }
 
-fn is_bpffs() -> bool {
-    const BPF_FS: u64 = 0xcafe_4a11;
-    rustix::fs::statfs("/sys/fs/bpf").is_ok_and(|fs| fs.f_type as u64 == BPF_FS)
+fn is_mounted(path: &str, magic: u64) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|fs| fs.f_type as u64 == magic)
 }
 
 /// Creates an array map of one word and closes it again.
