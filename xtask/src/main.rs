@@ -4,6 +4,7 @@
 mod apt;
 mod binaries;
 mod busybox;
+mod ebpf;
 mod guest;
 mod kernel;
 mod paths;
@@ -28,6 +29,8 @@ struct Cli {
 enum Task {
     /// Finds what this machine lacks for the lab and installs it.
     Setup,
+    /// Builds the probes from source into the object that is part of the repository.
+    Ebpf(ebpf::Ebpf),
     /// Boots a Debian kernel in QEMU and runs a command in it.
     Vm(vm::Vm),
 }
@@ -48,6 +51,7 @@ fn run(task: Task) -> Result<u8> {
             say::step("set-up: everything is there");
             0
         }),
+        Task::Ebpf(args) => ebpf::run(&args).map(|()| 0),
         Task::Vm(args) => vm::run(args),
     }
 }
