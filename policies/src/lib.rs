@@ -7,16 +7,23 @@
 
 #![forbid(unsafe_code)]
 
+pub mod decide;
 mod file;
+pub mod guard;
+pub mod history;
 pub mod layer;
 pub mod pattern;
 pub mod plan;
 pub mod policy;
+mod preview;
 pub mod rules;
 pub mod snapshot;
 pub mod units;
 
+pub use decide::decide;
 pub use file::fault::{Fault, SourceFile};
+pub use guard::{Violation, violations};
+pub use history::History;
 pub use layer::layer;
 pub use plan::{Action, Held, Hold, Plan, Reason, Step};
 pub use policy::{Policy, PolicySet, Standing};

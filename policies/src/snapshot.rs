@@ -109,6 +109,29 @@ pub struct CgroupView {
     pub cold: Option<Cold>,
 }
 
+impl CgroupView {
+    /// Whether the memory controller is enabled for it. Without, it has no `memory.*` file at all, and its pages are
+    /// its parent's.
+    #[must_use]
+    pub fn has_memory(&self) -> bool {
+        let limits = [self.memory_high, self.memory_max, self.swap_max, self.zswap_max];
+        let amounts = [self.memory_current, self.swap_current, self.zswap_compressed, self.zswap_original];
+        limits.iter().any(Option::is_some)
+            || amounts.iter().any(Option::is_some)
+            || self.zswap_writeback.is_some()
+    }
+}
+
+impl Snapshot {
+    /// The cgroups above `id`, the nearest first. A chain that leaves the snapshot, or turns in a circle, ends there.
+    pub fn above(&self, id: CgroupId) -> impl Iterator<Item = (CgroupId, &CgroupView)> {
+        let parent = |id: CgroupId| self.cgroups.get(&id).and_then(|view| view.parent);
+        std::iter::successors(parent(id), move |id| parent(*id))
+            .take(self.cgroups.len())
+            .map_while(|id| self.cgroups.get(&id).map(|view| (id, view)))
+    }
+}
+
 /// Where a cgroup's swapped pages are, by the shadow map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tiers {

@@ -1,9 +1,9 @@
 //! What is to be done, and what is not done and why: the output of `decide`, the input of the actuators.
 //!
-//! A plan leaves nothing to choose. Each step and each hold carries its reason as data; `Display` makes the one
-//! sentence that the journal, `explain` and the screen show. Carrying out is the controller's `act`.
+//! A plan leaves nothing to choose. Each step and each hold carries its reason as data; [`show`] makes the one sentence
+//! that the journal, `explain` and the screen print. Carrying out is the controller's `act`.
 
-use std::fmt;
+mod show;
 
 use serde::{Deserialize, Serialize};
 
@@ -181,6 +181,8 @@ pub struct Held {
 pub enum Hold {
     /// A value that the decision needs could not be read: the file or the field.
     Unknown(String),
+    /// No memory controller: the parent's `cgroup.subtree_control` lacks `memory`, and its pages are the parent's.
+    NoController,
     /// A budget has less than a round's least left.
     Budget {
         /// Which one.
@@ -209,6 +211,13 @@ pub enum Hold {
         /// The mark: limit × (1 − keep_free).
         mark: Bytes,
     },
+    /// The host's pool stays fuller than `demote.keep_free` allows; the cgroup has no limit of its own.
+    PoolNearLimit {
+        /// *Compressed* bytes in the pool once this plan is carried out.
+        compressed: Bytes,
+        /// The mark: the pool's limit × (1 − keep_free).
+        mark: Bytes,
+    },
     /// This host has no way to write back now.
     NoDialect(String),
     /// The shadow map does not know how old pages are.
@@ -217,100 +226,10 @@ pub enum Hold {
     NoDisk,
     /// zswap is off: the policy's tier takes no page.
     ZswapOff,
-    /// The round before is this recent, or wrote nothing and is retried later.
+    /// The last round is recent, or wrote nothing and is retried later: the time to wait.
     Cooldown(Seconds),
     /// Cgroups below have policies of their own, which demote their pages.
     LeftToBelow(CgroupId),
     /// The way to disk is closed by a cgroup above whose policy does not demote.
     ClosedAbove(CgroupId),
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Limit { from, to, basis } => write!(f, "is {from}, wanted {to}: {basis}"),
-            Reason::Valve { from, because } => write!(f, "is {}: {because}", u8::from(*from)),
-            Reason::Cold { cold, oldest, older_than, bound } => {
-                write!(f, "{cold} in zswap for {older_than} or longer, the oldest for {oldest}; {bound}")
-            }
-        }
-    }
-}
-
-impl fmt::Display for Basis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Basis::TierUnused => f.write_str("`tiers.use` leaves the tier out"),
-            Basis::Unlimited => f.write_str("the policy sets no limit"),
-            Basis::Given => f.write_str("the policy gives it"),
-            Basis::ShareOf { share, of, whole } => write!(f, "{share} of {of} ({whole})"),
-        }
-    }
-}
-
-impl fmt::Display for Whole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Whole::MemoryHigh => "memory.high",
-            Whole::MemoryMax => "memory.max",
-            Whole::Ram => "the host's RAM",
-        })
-    }
-}
-
-impl fmt::Display for Valve {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Valve::DiskUsed => "`tiers.use` has `disk`",
-            Valve::DiskUnused => "`tiers.use` leaves `disk` out",
-            Valve::OverflowKeep => "`tiers.overflow = \"keep\"`: only demotion may write to disk",
-        })
-    }
-}
-
-impl fmt::Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Bound::AllCold => "all of them",
-            Bound::Round => "bounded by `budget.round`",
-            Bound::Day => "bounded by what is left of `budget.day`",
-            Bound::Rate => "bounded by `budget.rate`",
-        })
-    }
-}
-
-impl fmt::Display for Hold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Hold::Unknown(what) => write!(f, "{what} is unknown"),
-            Hold::Budget { bound, left, wait } => {
-                let name = match bound {
-                    Bound::AllCold | Bound::Round => "budget.round",
-                    Bound::Day => "budget.day",
-                    Bound::Rate => "budget.rate",
-                };
-                write!(f, "`{name}` has {left} (original) left, ")?;
-                match wait {
-                    Some(wait) => write!(f, "enough again in {wait}"),
-                    None => f.write_str("full again when the day changes"),
-                }
-            }
-            Hold::NothingCold { older_than } => write!(f, "no page has been in zswap for {older_than}"),
-            Hold::TooFew { cold, least } => write!(f, "{cold} cold, a round moves at least {least}"),
-            Hold::KeepFree { compressed, mark } => {
-                write!(f, "zswap keeps {compressed} (compressed), above the `keep_free` mark of {mark}")
-            }
-            Hold::NoDialect(why) => write!(f, "no way to write back: {why}"),
-            Hold::NoMap(why) => write!(f, "page ages are unknown: {why}"),
-            Hold::NoDisk => f.write_str("no swap area is on"),
-            Hold::ZswapOff => f.write_str("zswap is off on this host"),
-            Hold::Cooldown(wait) => write!(f, "the last round is recent, the next may come in {wait}"),
-            Hold::LeftToBelow(id) => {
-                write!(f, "cgroup {} below has a policy of its own and pages in zswap", id.0)
-            }
-            Hold::ClosedAbove(id) => {
-                write!(f, "cgroup {} above keeps memory.zswap.writeback at 0", id.0)
-            }
-        }
-    }
 }

@@ -1,0 +1,77 @@
+//! Snapshot and policies → plan. Cannot fail, cannot act.
+//!
+//! Cgroups are taken in the order of their paths: first all limits ([`tiers`]), then all demotions ([`demote`]). A
+//! cgroup without a policy, and the root, get nothing. Called by the agent each policy interval, by `--dry-run` and
+//! by replay.
+//!
+//! Properties, each with a law in `tests/laws.rs`:
+//! - the same inputs give the same plan;
+//! - it settles: deciding again on [`Plan::preview`], after the rounds were booked, gives no step;
+//! - no step rests on an unknown; what is missing is a [`Hold`];
+//! - budgets are never passed; the history never outgrows the living cgroups;
+//! - other ids for the same tree give the same plan but for the ids.
+
+mod demote;
+mod tiers;
+
+use std::collections::BTreeMap;
+
+use crate::history::History;
+use crate::plan::{Held, Hold, Plan, Step};
+use crate::policy::{Policy, PolicySet};
+use crate::snapshot::{CgroupId, CgroupView, Snapshot};
+
+pub(crate) use demote::least_round;
+pub(crate) use tiers::wanted_valve;
+
+/// A cgroup and the policy it has.
+#[derive(Clone, Copy)]
+pub(crate) struct Governed<'a> {
+    pub(crate) id: CgroupId,
+    pub(crate) view: &'a CgroupView,
+    pub(crate) policy: &'a Policy,
+}
+
+impl Governed<'_> {
+    fn held(&self, hold: Hold) -> Held {
+        Held { cgroup: self.id, policy: self.policy.name().to_owned(), hold }
+    }
+
+    fn step(&self, action: crate::plan::Action, reason: crate::plan::Reason) -> Step {
+        Step { action, policy: self.policy.name().to_owned(), reason }
+    }
+}
+
+/// Every cgroup that has a policy, by identity.
+pub(crate) type Government<'a> = BTreeMap<CgroupId, Governed<'a>>;
+
+/// Who is governed by what.
+pub(crate) fn govern<'a>(snap: &'a Snapshot, policies: &'a PolicySet) -> Government<'a> {
+    let governed = |(id, view): (&CgroupId, &'a CgroupView)| {
+        let policy = policies.resolve(&view.path)?;
+        Some((*id, Governed { id: *id, view, policy }))
+    };
+    snap.cgroups.iter().filter_map(governed).collect()
+}
+
+/// Decides what to do now, and what not and why.
+pub fn decide(snap: &Snapshot, policies: &PolicySet, history: &mut History) -> Plan {
+    history.turn(snap);
+    let government = govern(snap, policies);
+    let mut in_order: Vec<Governed<'_>> = government.values().copied().collect();
+    in_order.sort_by(|one, other| (&one.view.path, one.id).cmp(&(&other.view.path, other.id)));
+
+    let covered = demote::covered(snap, &government);
+
+    let (mut plan, mut rounds) = (Plan::default(), Vec::new());
+    for governed in in_order {
+        if governed.view.has_memory() {
+            tiers::limit(governed, snap, &mut plan);
+            rounds.extend(demote::round(governed, snap, &government, &covered, history, &mut plan.held));
+        } else if governed.policy.tiers().is_some() {
+            plan.held.push(governed.held(Hold::NoController));
+        }
+    }
+    plan.steps.append(&mut rounds);
+    plan
+}

@@ -1,0 +1,155 @@
+//! What must be true of any plan, whoever made it: checked by the agent before it acts, and by the laws in `tests`.
+//!
+//! It looks at the finished plan only and shares no path with `decide` but who is governed by what.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::decide::{Government, govern, least_round, wanted_valve};
+use crate::plan::{Action, Plan};
+use crate::policy::PolicySet;
+use crate::rules::Use;
+use crate::snapshot::{MapHealth, Snapshot, Writeback};
+use crate::units::{Limit, Pages};
+
+/// One step that must not be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Its index in [`Plan::steps`].
+    pub step: usize,
+    /// What is wrong with it.
+    pub broken: Broken,
+}
+
+/// The rule that a step breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// The cgroup is not in the snapshot.
+    NoSuchCgroup,
+    /// The cgroup has no policy, or is the root, or the step names another policy.
+    NotItsPolicy,
+    /// The policy says nothing that asks for this.
+    NotAskedFor,
+    /// The file's present value is unknown.
+    Unknown,
+    /// The file reads so already.
+    Idle,
+    /// The limit is no multiple of the page size.
+    Unaligned,
+    /// An earlier step writes the same file, or writes back the same pages.
+    Twice,
+    /// The host cannot write back, or the map is not exact.
+    CannotWriteBack,
+    /// More pages than are known to be cold, or an age that is not the policy's.
+    NotCold,
+    /// More than one round, or less than a round is worth.
+    NotOneRound,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let broken = match self.broken {
+            Broken::NoSuchCgroup => "the cgroup is not in the snapshot",
+            Broken::NotItsPolicy => "the cgroup does not have this policy",
+            Broken::NotAskedFor => "the policy does not ask for it",
+            Broken::Unknown => "the present value is unknown",
+            Broken::Idle => "the file reads so already",
+            Broken::Unaligned => "the limit is no multiple of the page size",
+            Broken::Twice => "an earlier step does the same",
+            Broken::CannotWriteBack => "the host cannot write back, or the map is not exact",
+            Broken::NotCold => "the pages are not known to be cold",
+            Broken::NotOneRound => "the pages are not one round",
+        };
+        write!(f, "step {}: {broken}", self.step)
+    }
+}
+
+/// Everything that is wrong with a plan for this snapshot; empty for every plan of `decide`.
+#[must_use]
+pub fn violations(plan: &Plan, snap: &Snapshot, policies: &PolicySet) -> Vec<Violation> {
+    let government = govern(snap, policies);
+    let mut written = BTreeSet::new();
+    let mut found = Vec::new();
+    for (step, planned) in plan.steps.iter().enumerate() {
+        let mut broken = judge(&planned.action, &planned.policy, snap, &government);
+        if !written.insert((planned.action.cgroup(), file(&planned.action))) || overlaps(plan, step, snap) {
+            broken.push(Broken::Twice);
+        }
+        found.extend(broken.into_iter().map(|broken| Violation { step, broken }));
+    }
+    found
+}
+
+/// A number for what an action writes.
+fn file(action: &Action) -> u8 {
+    match action {
+        Action::SetSwapMax { .. } => 0,
+        Action::SetZswapMax { .. } => 1,
+        Action::SetZswapWriteback { .. } => 2,
+        Action::Writeback { .. } => 3,
+    }
+}
+
+/// Whether some other round of the plan takes a cgroup above the one of this round.
+fn overlaps(plan: &Plan, step: usize, snap: &Snapshot) -> bool {
+    let Action::Writeback { cgroup, .. } = plan.steps[step].action else { return false };
+    let rounds = plan.steps.iter().filter_map(|step| match step.action {
+        Action::Writeback { cgroup, .. } => Some(cgroup),
+        _ => None,
+    });
+    let others: BTreeSet<_> = rounds.filter(|other| *other != cgroup).collect();
+    snap.above(cgroup).any(|(above, _)| others.contains(&above))
+}
+
+fn judge(action: &Action, name: &str, snap: &Snapshot, government: &Government<'_>) -> Vec<Broken> {
+    let Some(view) = snap.cgroups.get(&action.cgroup()) else { return vec![Broken::NoSuchCgroup] };
+    let policy = match government.get(&action.cgroup()) {
+        Some(governed) if governed.policy.name() == name => governed.policy,
+        _ => return vec![Broken::NotItsPolicy],
+    };
+    let Some(tiers) = policy.tiers() else { return vec![Broken::NotAskedFor] };
+    match *action {
+        Action::SetSwapMax { to, .. } => limit(view.swap_max, to, snap),
+        Action::SetZswapMax { .. } if tiers.uses == Use::Nothing => vec![Broken::NotAskedFor],
+        Action::SetZswapMax { to, .. } => limit(view.zswap_max, to, snap),
+        Action::SetZswapWriteback { to, .. } => match view.zswap_writeback {
+            None => vec![Broken::Unknown],
+            Some(now) if now == to => vec![Broken::Idle],
+            Some(_) if wanted_valve(tiers).is_none_or(|(wanted, _)| wanted != to) => {
+                vec![Broken::NotAskedFor]
+            }
+            Some(_) => Vec::new(),
+        },
+        Action::Writeback { older_than, pages, .. } => {
+            let Some(rule) = policy.demote() else { return vec![Broken::NotAskedFor] };
+            let mut broken = Vec::new();
+            if !matches!((&snap.host.writeback, &snap.host.map), (Writeback::Ready(_), MapHealth::Exact)) {
+                broken.push(Broken::CannotWriteBack);
+            }
+            let cold =
+                view.cold.filter(|cold| cold.older_than == rule.older_than && older_than == rule.older_than);
+            if cold.is_none_or(|cold| pages > cold.pages) {
+                broken.push(Broken::NotCold);
+            }
+            let least = least_round(&rule.budget, snap.page_size);
+            let most = rule.budget.round.whole_pages(snap.page_size).max(Pages(1));
+            if pages < least || pages > most {
+                broken.push(Broken::NotOneRound);
+            }
+            broken
+        }
+    }
+}
+
+fn limit(now: Option<Limit>, to: Limit, snap: &Snapshot) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    match now {
+        None => broken.push(Broken::Unknown),
+        Some(now) if now == to => broken.push(Broken::Idle),
+        Some(_) => {}
+    }
+    if to.as_kernel_keeps_it(snap.page_size) != to {
+        broken.push(Broken::Unaligned);
+    }
+    broken
+}

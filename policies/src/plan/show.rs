@@ -1,0 +1,140 @@
+//! Plans for people: one line a step, one line a hold, with paths, numbers and reasons.
+//!
+//! Limits are shown in IEC units; what is written into kernel files is never taken from these texts.
+
+use std::fmt::{self, Write};
+
+use super::{Action, Basis, Bound, Hold, Plan, Reason, Valve, Whole};
+use crate::snapshot::{CgroupId, Snapshot};
+
+impl Plan {
+    /// The whole plan with the paths of `snap`: steps first, then what is held.
+    #[must_use]
+    pub fn describe(&self, snap: &Snapshot) -> String {
+        let path = |id: CgroupId| match snap.cgroups.get(&id) {
+            Some(view) => view.path.clone(),
+            None => format!("cgroup {}", id.0),
+        };
+        let mut text = String::new();
+        // Writing into a `String` cannot fail.
+        for step in &self.steps {
+            let (path, action) = (path(step.action.cgroup()), step.action);
+            let _ = writeln!(text, "{path}: {action} ({}; {})", step.reason, step.policy);
+        }
+        for held in &self.held {
+            let _ = writeln!(text, "{}: held: {} ({})", path(held.cgroup), held.hold, held.policy);
+        }
+        text
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::SetSwapMax { to, .. } => write!(f, "memory.swap.max = {to}"),
+            Action::SetZswapMax { to, .. } => write!(f, "memory.zswap.max = {to}"),
+            Action::SetZswapWriteback { to, .. } => write!(f, "memory.zswap.writeback = {}", u8::from(*to)),
+            Action::Writeback { older_than, pages, .. } => {
+                write!(f, "write back {pages} older than {older_than}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Limit { from, to, basis } => write!(f, "is {from}, wanted {to}: {basis}"),
+            Reason::Valve { from, because } => write!(f, "is {}: {because}", u8::from(*from)),
+            Reason::Cold { cold, oldest, older_than, bound } => {
+                write!(f, "{cold} in zswap for {older_than} or longer, the oldest for {oldest}; {bound}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Basis::TierUnused => f.write_str("`tiers.use` leaves the tier out"),
+            Basis::Unlimited => f.write_str("the policy sets no limit"),
+            Basis::Given => f.write_str("the policy gives it"),
+            Basis::ShareOf { share, of, whole } => write!(f, "{share} of {of} ({whole})"),
+        }
+    }
+}
+
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Whole::MemoryHigh => "memory.high",
+            Whole::MemoryMax => "memory.max",
+            Whole::Ram => "the host's RAM",
+        })
+    }
+}
+
+impl fmt::Display for Valve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Valve::DiskUsed => "`tiers.use` has `disk`",
+            Valve::DiskUnused => "`tiers.use` leaves `disk` out",
+            Valve::OverflowKeep => "`tiers.overflow = \"keep\"`: only demotion may write to disk",
+        })
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Bound::AllCold => "all of them",
+            Bound::Round => "bounded by `budget.round`",
+            Bound::Day => "bounded by what is left of `budget.day`",
+            Bound::Rate => "bounded by `budget.rate`",
+        })
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hold::NoController => f.write_str("the memory controller is not enabled for it"),
+            Hold::Unknown(what) => write!(f, "{what} is unknown"),
+            Hold::Budget { bound, left, wait } => {
+                let name = match bound {
+                    Bound::AllCold | Bound::Round => "budget.round",
+                    Bound::Day => "budget.day",
+                    Bound::Rate => "budget.rate",
+                };
+                match (bound, wait) {
+                    (_, Some(wait)) => {
+                        write!(f, "`{name}` has {left} (original) left, enough again in {wait}")
+                    }
+                    (Bound::Day, None) => {
+                        write!(f, "`{name}` has {left} (original) left, full again when the day changes")
+                    }
+                    _ => write!(f, "`{name}` of {left} is less than one page"),
+                }
+            }
+            Hold::NothingCold { older_than } => write!(f, "no page has been in zswap for {older_than}"),
+            Hold::TooFew { cold, least } => write!(f, "{cold} cold, a round moves at least {least}"),
+            Hold::KeepFree { compressed, mark } => {
+                write!(f, "zswap keeps {compressed} (compressed), above the `keep_free` mark of {mark}")
+            }
+            Hold::PoolNearLimit { compressed, mark } => {
+                write!(f, "the pool keeps {compressed} (compressed), above the `keep_free` mark of {mark}")
+            }
+            Hold::NoDialect(why) => write!(f, "no way to write back: {why}"),
+            Hold::NoMap(why) => write!(f, "page ages are unknown: {why}"),
+            Hold::NoDisk => f.write_str("no swap area is on"),
+            Hold::ZswapOff => f.write_str("zswap is off on this host"),
+            Hold::Cooldown(wait) => write!(f, "the last round is recent, the next may come in {wait}"),
+            Hold::LeftToBelow(id) => {
+                write!(f, "cgroup {} below has a policy of its own and pages in zswap", id.0)
+            }
+            Hold::ClosedAbove(id) => {
+                write!(f, "cgroup {} above keeps memory.zswap.writeback at 0", id.0)
+            }
+        }
+    }
+}
