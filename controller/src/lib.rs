@@ -7,3 +7,7 @@ pub mod hooks;
 pub mod journal;
 pub mod map;
 pub mod root;
+pub mod sense;
+
+#[cfg(test)]
+mod fake;

@@ -1,0 +1,85 @@
+//! The kernel read into one value, once per tick.
+//!
+//! Lives here: reading the cgroup tree and the host's files (`collect`), and laying the shadow map's numbers beside
+//! them (`assemble`). The map itself is `map/`. A tick either gives all of it or an error: a decision never sees half a
+//! host. Callers: the agent, `status`, `explain`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use assemble::{Beside, assemble};
+pub use cgroupfs::{CgroupSample, CgroupTree};
+pub use counters::{MemoryStat, VmStat};
+pub use pressure::{Pressure, Stall};
+pub use procfs::{HostMemory, HostPressure, SwapArea};
+pub use zswap::{ZswapCounters, ZswapParameters, read_counters, read_parameters};
+
+use crate::root::{Root, RootError};
+
+mod assemble;
+pub mod cgroupfs;
+mod counters;
+mod pressure;
+pub mod procfs;
+pub mod zswap;
+
+#[cfg(test)]
+mod tests;
+
+/// Why there is no snapshot this tick.
+#[derive(Debug, thiserror::Error)]
+pub enum SenseError {
+    /// A file could not be read.
+    #[error(transparent)]
+    Read(#[from] RootError),
+    /// A file does not say what it should.
+    #[error("{}: {why}", path.display())]
+    Unexpected {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
+    /// The host does not run on cgroup v2 alone.
+    #[error("{}: no cgroup v2 hierarchy is mounted here (boot with `systemd.unified_cgroup_hierarchy=1`)", path.display())]
+    NoCgroup2 {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The memory controller is missing from the hierarchy.
+    #[error("{}: the memory controller is off (`cgroup_disable=memory`, or in use by cgroup v1)", path.display())]
+    NoMemoryController {
+        /// The mount point.
+        path: PathBuf,
+    },
+}
+
+/// Everything the kernel's files said this tick.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sensed {
+    /// `/proc/meminfo`.
+    pub memory: HostMemory,
+    /// `/proc/swaps`.
+    pub swaps: Vec<SwapArea>,
+    /// `/proc/vmstat`.
+    pub vmstat: VmStat,
+    /// `/proc/pressure`.
+    pub pressure: HostPressure,
+    /// `/sys/module/zswap/parameters`.
+    pub zswap: ZswapParameters,
+    /// Every cgroup, parents before children.
+    pub cgroups: Vec<CgroupSample>,
+}
+
+/// Reads the host.
+pub fn collect(root: &Root, tree: &mut CgroupTree) -> Result<Sensed, SenseError> {
+    Ok(Sensed {
+        memory: procfs::read_meminfo(root)?,
+        swaps: procfs::read_swaps(root)?,
+        vmstat: procfs::read_vmstat(root)?,
+        pressure: procfs::read_pressure(root),
+        zswap: zswap::read_parameters(root),
+        cgroups: tree.read(root)?,
+    })
+}

@@ -1,0 +1,194 @@
+//! What the host's `/proc` says: `meminfo`, `swaps`, `vmstat`, `pressure`.
+//!
+//! The `procfs` crate parses what it knows (`meminfo`); its other parsers return floats or a map of strings, so the
+//! rest is read here. Everything is opened through [`Root`]. Caller: `sense::collect`.
+
+use std::io::Cursor;
+
+use procfs::{FromBufRead, Meminfo};
+use serde::{Deserialize, Serialize};
+use swaptier_policies::Bytes;
+
+use super::SenseError;
+use super::counters::VmStat;
+use super::pressure::Pressure;
+use crate::root::Root;
+
+/// What is read of `/proc/meminfo`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostMemory {
+    /// `MemTotal`.
+    pub total: Bytes,
+    /// `MemAvailable`.
+    pub available: Option<Bytes>,
+    /// `SwapTotal`.
+    pub swap_total: Bytes,
+    /// `SwapFree`.
+    pub swap_free: Bytes,
+    /// `Zswap`: *compressed* bytes in the pool.
+    pub zswap: Option<Bytes>,
+    /// `Zswapped`: *original* bytes in the pool.
+    pub zswapped: Option<Bytes>,
+}
+
+/// One line of `/proc/swaps`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwapArea {
+    /// The device or file, as the kernel names it.
+    pub path: String,
+    /// `partition` or `file`.
+    pub kind: String,
+    /// Size without the header page.
+    pub size: Bytes,
+    /// Bytes of slots in use: *original*, whether or not the pages are on the device.
+    pub used: Bytes,
+    /// Higher is used first.
+    pub priority: i32,
+}
+
+/// The host's `/proc/pressure`. `None` where the kernel does not account it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostPressure {
+    /// `/proc/pressure/memory`.
+    pub memory: Option<Pressure>,
+    /// `/proc/pressure/io`.
+    pub io: Option<Pressure>,
+}
+
+/// Reads `/proc/meminfo`.
+pub fn read_meminfo(root: &Root) -> Result<HostMemory, SenseError> {
+    let path = "proc/meminfo";
+    let text = root.read(path)?;
+    let wrong = |why: String| SenseError::Unexpected { path: root.host_path(path), why };
+    if !text.is_ascii() {
+        return Err(wrong("not ASCII".to_owned()));
+    }
+    let info = Meminfo::from_buf_read(Cursor::new(text)).map_err(|e| wrong(e.to_string()))?;
+    Ok(HostMemory {
+        total: Bytes(info.mem_total),
+        available: info.mem_available.map(Bytes),
+        swap_total: Bytes(info.swap_total),
+        swap_free: Bytes(info.swap_free),
+        zswap: info.z_swap.map(Bytes),
+        zswapped: info.z_swapped.map(Bytes),
+    })
+}
+
+/// Reads `/proc/swaps`: the areas in use, in the kernel's order.
+pub fn read_swaps(root: &Root) -> Result<Vec<SwapArea>, SenseError> {
+    let path = "proc/swaps";
+    let text = root.read(path)?;
+    // The first line is the heading.
+    let parsed = text.lines().skip(1).map(|line| {
+        let why = || SenseError::Unexpected { path: root.host_path(path), why: format!("`{line}`") };
+        parse_swap(line).ok_or_else(why)
+    });
+    parsed.collect()
+}
+
+/// Reads `/proc/vmstat`.
+pub fn read_vmstat(root: &Root) -> Result<VmStat, SenseError> {
+    Ok(VmStat::parse(&root.read("proc/vmstat")?))
+}
+
+/// Reads `/proc/pressure`.
+pub fn read_pressure(root: &Root) -> HostPressure {
+    let read = |name: &str| Pressure::parse(&root.read(&format!("proc/pressure/{name}")).ok()?);
+    HostPressure { memory: read("memory"), io: read("io") }
+}
+
+fn parse_swap(line: &str) -> Option<SwapArea> {
+    let mut parts = line.split_ascii_whitespace();
+    let mut next = || parts.next();
+    let (path, kind) = (next()?, next()?.to_owned());
+    let mut kib = || next()?.parse::<u64>().ok()?.checked_mul(1024).map(Bytes);
+    let (size, used) = (kib()?, kib()?);
+    let priority = parts.next()?.parse().ok()?;
+    Some(SwapArea { path: unescaped(path), kind, size, used, priority })
+}
+
+/// The kernel prints space, tab, newline and backslash of a name as three octal digits.
+fn unescaped(name: &str) -> String {
+    name.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeRoot;
+
+    #[test]
+    fn meminfo_is_read_in_bytes() {
+        let fake = FakeRoot::host();
+        // 1,014,512 kB × 1,024 = 1,038,860,288; 4,096 kB = 4,194,304; 12,288 kB = 12,582,912.
+        let memory = read_meminfo(fake.root()).unwrap();
+        assert_eq!(memory.total, Bytes(1_038_860_288));
+        assert_eq!(memory.zswap, Some(Bytes(4_194_304)));
+        assert_eq!(memory.zswapped, Some(Bytes(12_582_912)));
+        // 1,048,572 kB and 1,036,284 kB.
+        assert_eq!((memory.swap_total, memory.swap_free), (Bytes(1_073_737_728), Bytes(1_061_154_816)));
+    }
+
+    #[test]
+    fn a_kernel_without_zswap_has_unknown_pool_sizes() {
+        let fake = FakeRoot::host();
+        let text = fake.root().read("proc/meminfo").unwrap();
+        let without: Vec<_> = text.lines().filter(|line| !line.starts_with("Zswap")).collect();
+        fake.write("proc/meminfo", &without.join("\n"));
+        let memory = read_meminfo(fake.root()).unwrap();
+        assert_eq!((memory.zswap, memory.zswapped), (None, None));
+    }
+
+    #[test]
+    fn a_broken_meminfo_is_an_error_with_its_path() {
+        let fake = FakeRoot::host();
+        for text in ["", "MemTotal: many kB\n", "MemTotal:\n", "ü 1 kB\n"] {
+            fake.write("proc/meminfo", text);
+            let error = read_meminfo(fake.root()).unwrap_err().to_string();
+            assert!(error.contains("proc/meminfo"), "{error}");
+        }
+        fake.remove("proc/meminfo");
+        assert!(matches!(read_meminfo(fake.root()), Err(SenseError::Read(_))));
+    }
+
+    #[test]
+    fn swap_areas_are_read_with_names_that_hold_spaces() {
+        let fake = FakeRoot::host();
+        fake.write(
+            "proc/swaps",
+            "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n\
+             /dev/vda                                partition\t1048572\t\t12288\t\t-2\n\
+             /swap\\040file\\134x                      file\t\t4\t\t0\t\t5\n",
+        );
+        let areas = read_swaps(fake.root()).unwrap();
+        let vda = SwapArea {
+            path: "/dev/vda".into(),
+            kind: "partition".into(),
+            size: Bytes(1_048_572 * 1024),
+            used: Bytes(12_288 * 1024),
+            priority: -2,
+        };
+        assert_eq!(areas[0], vda);
+        assert_eq!((areas[1].path.as_str(), areas[1].priority), ("/swap file\\x", 5));
+    }
+
+    #[test]
+    fn no_swap_is_an_empty_list_and_a_broken_line_is_an_error() {
+        let fake = FakeRoot::host();
+        fake.write("proc/swaps", "Filename Type Size Used Priority\n");
+        assert_eq!(read_swaps(fake.root()).unwrap(), []);
+        fake.write("proc/swaps", "Filename Type Size Used Priority\n/dev/vda partition 12\n");
+        let error = read_swaps(fake.root()).unwrap_err().to_string();
+        assert!(error.contains("proc/swaps") && error.contains("/dev/vda partition 12"), "{error}");
+    }
+
+    #[test]
+    fn pressure_and_vmstat_are_read_and_pressure_may_be_missing() {
+        let fake = FakeRoot::host();
+        assert_eq!(read_vmstat(fake.root()).unwrap().zswpwb, Some(5));
+        assert_eq!(read_pressure(fake.root()).memory.unwrap().some.total, 7);
+        assert_eq!(read_pressure(fake.root()).io, None);
+        fake.remove("proc/vmstat");
+        assert!(read_vmstat(fake.root()).is_err());
+    }
+}

@@ -1,0 +1,281 @@
+//! The walk and the snapshot on a fake root.
+
+use std::os::unix::fs::symlink;
+
+use swaptier_policies::{Bytes, CgroupId, Cold, Limit, MapHealth, Pages, Seconds, Share, Tiers, Writeback};
+
+use super::*;
+use crate::fake::FakeRoot;
+
+fn paths(samples: &[CgroupSample]) -> Vec<&str> {
+    let mut paths: Vec<_> = samples.iter().map(|s| s.path.as_str()).collect();
+    paths.sort_unstable();
+    paths
+}
+
+fn read(fake: &FakeRoot) -> Vec<CgroupSample> {
+    CgroupTree::default().read(fake.root()).unwrap()
+}
+
+fn one(fake: &FakeRoot, path: &str) -> CgroupSample {
+    read(fake).into_iter().find(|s| s.path == path).unwrap()
+}
+
+fn beside(health: MapHealth) -> Beside {
+    Beside {
+        at: Seconds(60),
+        day: 3,
+        writeback: Writeback::Ready("worker".into()),
+        health,
+        counts: Default::default(),
+        cold: Default::default(),
+    }
+}
+
+#[test]
+fn every_cgroup_is_found_with_its_parent_first() {
+    let fake = FakeRoot::host();
+    for path in ["batch.slice", "batch.slice/a", "batch.slice/a/deep", "web.slice"] {
+        fake.cgroup(path);
+    }
+    let samples = read(&fake);
+    assert_eq!(paths(&samples), ["", "batch.slice", "batch.slice/a", "batch.slice/a/deep", "web.slice"]);
+    for (index, sample) in samples.iter().enumerate() {
+        let parent = sample.parent.map(|parent| samples.iter().position(|s| s.id == parent).unwrap());
+        assert!(parent.is_none_or(|parent| parent < index), "{}", sample.path);
+        let above = sample.path.rsplit_once('/').map_or("", |(above, _)| above);
+        assert_eq!(parent.map(|p| samples[p].path.as_str()), (!sample.path.is_empty()).then_some(above));
+        assert_eq!(sample.id.0, fake.root().cgroup_id(&sample.path).unwrap());
+    }
+}
+
+#[test]
+fn every_file_lands_in_its_own_field() {
+    let fake = FakeRoot::host();
+    fake.cgroup("a");
+    // All different, so that two fields that are mixed up are seen.
+    for (file, text) in [
+        ("memory.current", "4096\n"),
+        ("memory.high", "8192\n"),
+        ("memory.max", "12288\n"),
+        ("memory.swap.current", "16384\n"),
+        ("memory.swap.max", "20480\n"),
+        ("memory.zswap.max", "24576\n"),
+        ("memory.zswap.writeback", "0\n"),
+        ("memory.stat", "zswap 100\nzswapped 28672\n"),
+        ("cgroup.events", "populated 0\nfrozen 1\n"),
+    ] {
+        fake.write(&format!("sys/fs/cgroup/a/{file}"), text);
+    }
+    let sample = one(&fake, "a");
+    let limit = |bytes| Some(Limit::Bytes(Bytes(bytes)));
+    assert_eq!(sample.memory_current, Some(Bytes(4096)));
+    assert_eq!((sample.memory_high, sample.memory_max), (limit(8192), limit(12288)));
+    assert_eq!((sample.swap_current, sample.swap_max), (Some(Bytes(16384)), limit(20480)));
+    assert_eq!((sample.zswap_current, sample.zswap_max), (Some(Bytes(100)), limit(24576)));
+    assert_eq!((sample.zswap_writeback, sample.populated), (Some(false), false));
+    assert_eq!(sample.stat.zswapped, Some(28672));
+}
+
+#[test]
+fn a_file_that_this_kernel_does_not_have_is_unknown_and_the_others_are_not() {
+    type IsUnknown = fn(&CgroupSample) -> bool;
+    let files: [(&str, IsUnknown); 8] = [
+        ("memory.high", |s| s.memory_high.is_none()),
+        ("memory.max", |s| s.memory_max.is_none()),
+        ("memory.swap.current", |s| s.swap_current.is_none()),
+        ("memory.swap.max", |s| s.swap_max.is_none()),
+        ("memory.zswap.max", |s| s.zswap_max.is_none()),
+        ("memory.zswap.writeback", |s| s.zswap_writeback.is_none()),
+        ("memory.stat", |s| s.stat == MemoryStat::default()),
+        ("memory.current", |s| s.memory_current.is_none() && s.swap_max.is_none()),
+    ];
+    for (file, is_unknown) in files {
+        let fake = FakeRoot::host();
+        fake.cgroup("a");
+        assert!(!is_unknown(&one(&fake, "a")), "{file}");
+        fake.remove(&format!("sys/fs/cgroup/a/{file}"));
+        let sample = one(&fake, "a");
+        assert!(is_unknown(&sample), "{file}");
+        let unknown = files.iter().filter(|(_, is_unknown)| is_unknown(&sample)).count();
+        // `memory.current` stands for the controller: without it five limits and counters are unknown too.
+        assert_eq!(unknown, if file == "memory.current" { 6 } else { 1 }, "{file}");
+    }
+}
+
+#[test]
+fn nonsense_is_unknown_and_never_zero() {
+    let fake = FakeRoot::host();
+    fake.cgroup("a");
+    for (file, text) in [
+        ("memory.current", "-1\n"),
+        ("memory.swap.max", "unlimited\n"),
+        ("memory.zswap.writeback", "2\n"),
+        ("memory.stat", "zswap x\n"),
+        ("memory.zswap.current", "\n"),
+    ] {
+        fake.write(&format!("sys/fs/cgroup/a/{file}"), text);
+    }
+    let sample = one(&fake, "a");
+    assert_eq!((sample.memory_current, sample.swap_max, sample.zswap_writeback), (None, None, None));
+    assert_eq!(sample.zswap_current, None);
+}
+
+#[test]
+fn compressed_bytes_come_from_zswap_current_where_memory_stat_has_none() {
+    let fake = FakeRoot::host();
+    fake.cgroup("a");
+    fake.write("sys/fs/cgroup/a/memory.stat", "anon 1\n");
+    assert_eq!(one(&fake, "a").zswap_current, Some(Bytes(2048)));
+}
+
+#[test]
+fn a_vanished_cgroup_is_left_out_and_is_no_error() {
+    let fake = FakeRoot::host();
+    fake.cgroup("a");
+    fake.cgroup("a/b");
+    fake.cgroup("c");
+    // A directory without `cgroup.events` is what a removed cgroup looks like through its old handle.
+    fake.remove("sys/fs/cgroup/a/cgroup.events");
+    assert_eq!(paths(&read(&fake)), ["", "c"]);
+}
+
+#[test]
+fn a_cgroup_made_again_at_the_same_path_is_another_one() {
+    let fake = FakeRoot::host();
+    fake.cgroup("a");
+    let mut tree = CgroupTree::default();
+    let before = tree.read(fake.root()).unwrap()[1].id;
+    fake.replace_cgroup("a");
+    fake.cgroup("a");
+    let after = tree.read(fake.root()).unwrap()[1].id;
+    assert_ne!(before, after);
+}
+
+#[test]
+fn a_link_in_the_hierarchy_is_not_walked_into() {
+    let fake = FakeRoot::host();
+    fake.cgroup("a");
+    symlink(fake.path("sys/fs/cgroup/a"), fake.path("sys/fs/cgroup/again")).unwrap();
+    assert_eq!(paths(&read(&fake)), ["", "a"]);
+}
+
+#[test]
+fn a_tower_of_cgroups_ends_at_the_bound() {
+    let fake = FakeRoot::host();
+    let tower = (0..80).map(|n| n.to_string()).collect::<Vec<_>>();
+    for depth in 1..=tower.len() {
+        fake.cgroup(&tower[..depth].join("/"));
+    }
+    // The root and 64 levels below it.
+    assert_eq!(read(&fake).len(), 65);
+}
+
+#[test]
+fn pressure_is_read_when_it_is_asked_for() {
+    let fake = FakeRoot::host();
+    fake.cgroup("a");
+    let mut tree = CgroupTree::default();
+    tree.with_pressure = true;
+    let samples = tree.read(fake.root()).unwrap();
+    assert_eq!(samples[1].pressure.unwrap().some.total, 0);
+    assert_eq!(one(&fake, "a").pressure, None);
+}
+
+#[test]
+fn a_long_memory_stat_is_read_whole() {
+    let fake = FakeRoot::host();
+    fake.cgroup("a");
+    let padding: String = (0..4000).map(|n| format!("unknown_counter_{n} 1\n")).collect();
+    fake.write("sys/fs/cgroup/a/memory.stat", &format!("{padding}zswapped 8192\n"));
+    assert_eq!(one(&fake, "a").stat.zswapped, Some(8192));
+}
+
+#[test]
+fn a_host_without_cgroup_v2_is_told_from_one_without_the_memory_controller() {
+    let fake = FakeRoot::host();
+    cgroupfs::check(fake.root()).unwrap();
+    fake.write("sys/fs/cgroup/cgroup.controllers", "cpu io\n");
+    assert!(matches!(cgroupfs::check(fake.root()), Err(SenseError::NoMemoryController { .. })));
+    fake.remove("sys/fs/cgroup/cgroup.controllers");
+    assert!(matches!(cgroupfs::check(fake.root()), Err(SenseError::NoCgroup2 { .. })));
+    fake.remove("sys/fs/cgroup");
+    assert!(matches!(CgroupTree::default().read(fake.root()), Err(SenseError::Read(_))));
+}
+
+#[test]
+fn a_tick_gives_all_or_an_error() {
+    let fake = FakeRoot::host();
+    fake.cgroup("a");
+    let sensed = collect(fake.root(), &mut CgroupTree::default()).unwrap();
+    assert_eq!((sensed.cgroups.len(), sensed.swaps.len()), (2, 1));
+    for file in ["proc/meminfo", "proc/swaps", "proc/vmstat", "sys/fs/cgroup"] {
+        let fake = FakeRoot::host();
+        fake.remove(file);
+        let error = collect(fake.root(), &mut CgroupTree::default()).unwrap_err().to_string();
+        assert!(error.contains(file), "{error}");
+    }
+}
+
+#[test]
+fn the_snapshot_shows_the_host() {
+    let fake = FakeRoot::host();
+    let sensed = collect(fake.root(), &mut CgroupTree::default()).unwrap();
+    let host = assemble(sensed, beside(MapHealth::Exact)).host;
+    assert_eq!(host.ram, Bytes(1_038_860_288));
+    // 20 % of 1,038,860,288 = 207,772,057.6, rounded down.
+    assert_eq!(host.pool_limit, Some(Bytes(207_772_057)));
+    assert_eq!(host.accept_threshold, Some(Share(900_000)));
+    assert!(host.zswap_enabled);
+}
+
+#[test]
+fn unknown_parameters_leave_the_pool_limit_unknown() {
+    let fake = FakeRoot::host();
+    fake.remove("sys/module/zswap/parameters");
+    let sensed = collect(fake.root(), &mut CgroupTree::default()).unwrap();
+    let host = assemble(sensed, beside(MapHealth::Exact)).host;
+    assert_eq!((host.zswap_enabled, host.pool_limit, host.accept_threshold), (false, None, None));
+}
+
+#[test]
+fn tiers_are_sums_over_the_subtree_and_cold_is_not() {
+    let fake = FakeRoot::host();
+    let [top, a, b] = ["top", "top/a", "top/b"].map(|path| CgroupId(fake.cgroup(path)));
+    let other = CgroupId(fake.cgroup("other"));
+    let sensed = collect(fake.root(), &mut CgroupTree::default()).unwrap();
+    let root = sensed.cgroups[0].id;
+    let own = |n: u64| Tiers {
+        zswap: Pages(n),
+        zswap_compressed: Bytes(100 * n),
+        phys: Pages(10 * n),
+        zero: Pages(20 * n),
+        folio: Pages(30 * n),
+        unknown: Pages(40 * n),
+    };
+    let cold = Cold { older_than: Seconds(600), pages: Pages(1), compressed: Bytes(9), oldest: Seconds(700) };
+    // An id that no cgroup has: its cgroup is gone, its pages are still charged above it.
+    let dead = CgroupId(u64::MAX);
+    let beside = Beside {
+        counts: [(top, own(1)), (a, own(2)), (b, own(4)), (dead, own(8))].into(),
+        cold: [(a, cold)].into(),
+        ..beside(MapHealth::Exact)
+    };
+    let snapshot = assemble(sensed, beside);
+    let tiers = |id| snapshot.cgroups[&id].tiers.unwrap();
+    assert_eq!((tiers(a), tiers(b)), (own(2), own(4)));
+    // 1 + 2 + 4 = 7 below `top`, and the dead cgroup's 8 at the root: 15.
+    assert_eq!((tiers(top), tiers(root)), (own(7), own(15)));
+    assert_eq!(tiers(other), Tiers::default());
+    assert_eq!((snapshot.cgroups[&a].cold, snapshot.cgroups[&top].cold), (Some(cold), None));
+}
+
+#[test]
+fn without_a_map_every_tier_is_unknown() {
+    let fake = FakeRoot::host();
+    let id = CgroupId(fake.cgroup("a"));
+    let sensed = collect(fake.root(), &mut CgroupTree::default()).unwrap();
+    let beside =
+        Beside { counts: [(id, Tiers::default())].into(), ..beside(MapHealth::Absent("no BTF".into())) };
+    assert_eq!(assemble(sensed, beside).cgroups[&id].tiers, None);
+}
