@@ -2,14 +2,20 @@
 //! Nothing of it is needed to build or run swaptier.
 
 mod apt;
+mod bench;
 mod binaries;
 mod busybox;
+mod check;
+mod demo;
 mod ebpf;
 mod guest;
 mod kernel;
+mod lines;
 mod paths;
 mod say;
 mod setup;
+#[cfg(test)]
+mod tidy;
 mod vm;
 
 use std::process::ExitCode;
@@ -33,6 +39,12 @@ enum Task {
     Ebpf(ebpf::Ebpf),
     /// Boots a Debian kernel in QEMU and runs a command in it.
     Vm(vm::Vm),
+    /// Runs all tests, on this machine and in guests.
+    Test(check::Test),
+    /// Shows swaptier at work in a guest.
+    Demo(demo::Demo),
+    /// Measures something in guests.
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -53,5 +65,8 @@ fn run(task: Task) -> Result<u8> {
         }),
         Task::Ebpf(args) => ebpf::run(&args).map(|()| 0),
         Task::Vm(args) => vm::run(args),
+        Task::Test(args) => check::run(&args),
+        Task::Demo(args) => demo::run(args),
+        Task::Bench(args) => bench::run(&args),
     }
 }

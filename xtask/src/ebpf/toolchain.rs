@@ -2,6 +2,7 @@
 //! nightly with rust-src; and bpf-linker, built for the same LLVM into `target/lab/tools`.
 //! Only a rebuild of the probes asks for any of this. Called by `ebpf/mod.rs`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -109,13 +110,16 @@ impl Toolchain {
             "link-arg=--btf".to_owned(),
             "link-arg=--log-level=error".to_owned(),
         ];
-        let maps = [
-            (paths::root().display().to_string(), "swaptier"),
-            (home, "cargo"),
-            (sysroot.trim().to_owned(), "rust"),
+        let mut maps = vec![
+            (paths::root(), "swaptier"),
+            (PathBuf::from(sysroot.trim()), "rust"),
+            (PathBuf::from(&home), "cargo"),
         ];
+        // One folder per registry, named after where the crates were fetched from. The last map that fits wins.
+        let registries = fs::read_dir(Path::new(&home).join("registry/src"));
+        maps.extend(registries.into_iter().flatten().flatten().map(|entry| (entry.path(), "crates")));
         let mut all: Vec<String> = flags.into_iter().flat_map(|flag| ["-C".to_owned(), flag]).collect();
-        all.extend(maps.into_iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")));
+        all.extend(maps.into_iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())));
         Ok(all)
     }
 

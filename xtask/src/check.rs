@@ -1,0 +1,174 @@
+//! `cargo xtask test`: everything that must hold before a change is good. The machine's own checks first, then the
+//! guest tests, one guest per kernel. Every stage runs even when one before failed; the summary tells them apart.
+//! What a guest test is and how it judges is `swaptier-guest test`'s business (`tests/`).
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::guest::{Ending, Guest};
+use crate::lines::Lines;
+use crate::{binaries, ebpf, paths, say, setup};
+
+/// Kernels every change is tested on: the long-term one and the newest.
+const KERNELS: [&str; 2] = ["6.12", "7.2"];
+/// How long one guest's tests may take under TCG on a busy machine.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+/// Runs all tests: formatting, lints, the probes' object, cargo's tests, and the guest tests on real kernels.
+#[derive(Args)]
+pub(crate) struct Test {
+    /// Kernel series for the guest tests; may be repeated. Default: 6.12 and 7.2.
+    #[arg(long)]
+    kernel: Vec<String>,
+    /// Runs only the guest tests.
+    #[arg(long, conflicts_with = "no_guest")]
+    guest_only: bool,
+    /// Leaves the guest tests out: quick, but it proves nothing about a kernel.
+    #[arg(long)]
+    no_guest: bool,
+    /// Only guest tests whose name contains this.
+    filter: Option<String>,
+}
+
+/// What became of a stage.
+struct Stage {
+    name: String,
+    result: Result<()>,
+    took: Duration,
+}
+
+/// Guest tests counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+}
+
+/// Runs the task and returns the process's exit code.
+pub(crate) fn run(args: &Test) -> Result<u8> {
+    setup::run()?;
+    let mut stages = Vec::new();
+    if !args.guest_only {
+        host(&mut stages);
+    }
+    let mut total = Count::default();
+    if !args.no_guest {
+        guests(args, &mut stages, &mut total);
+    }
+    Ok(summary(&stages, (!args.no_guest).then_some(total)))
+}
+
+fn host(stages: &mut Vec<Stage>) {
+    stage(stages, "formatting", || cargo(&["fmt", "--all", "--check"]));
+    stage(stages, "formatting of the probes", || {
+        cargo(&["fmt", "--manifest-path", "ebpf/Cargo.toml", "--", "--check"])
+    });
+    stage(stages, "lints", || {
+        cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    });
+    stage(stages, "the probes' object", ebpf::verify_build);
+    stage(stages, "cargo test", || cargo(&["test", "--quiet", "--workspace"]));
+}
+
+fn guests(args: &Test, stages: &mut Vec<Stage>, total: &mut Count) {
+    let mut programs = Vec::new();
+    stage(stages, "programs for the guest", || {
+        programs = binaries::build()?;
+        Ok(())
+    });
+    if programs.is_empty() {
+        total.failed += 1;
+        return;
+    }
+    let default = KERNELS.map(str::to_owned);
+    let kernels = if args.kernel.is_empty() { &default[..] } else { &args.kernel };
+    for kernel in kernels {
+        stage(stages, &format!("guest tests on {kernel}"), || {
+            let mut command = vec!["swaptier-guest".to_owned(), "test".to_owned()];
+            command.extend(args.filter.clone());
+            let guest =
+                Guest { command, programs: programs.clone(), limit: LIMIT, ..Guest::with_disks(kernel) };
+            let count = in_guest(&guest);
+            let count = count.inspect_err(|_| total.failed += 1)?;
+            total.passed += count.passed;
+            total.failed += count.failed;
+            if count.failed > 0 {
+                bail!("{} of {} failed", count.failed, count.passed + count.failed)
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Runs one guest's tests. A guest that ends without having counted, or counted nothing, has failed.
+fn in_guest(guest: &Guest) -> Result<Count> {
+    let mut count = None;
+    // The kernel's name before each line: who reads the end of the output must not count a guest's tests twice.
+    let mut lines = Lines::new(|line: &str| {
+        count = parse_count(line).or(count);
+        println!("{:>5} | {line}", guest.kernel);
+    });
+    let run = guest.run(|bytes| lines.push(bytes))?;
+    drop(lines);
+    match (run.ending, count) {
+        (Ending::Exit(0), Some(count)) if count.failed == 0 && count.passed > 0 => Ok(count),
+        (Ending::Exit(_), Some(count)) if count.failed > 0 => Ok(count),
+        (ending, count) => bail!("the guest ended with {ending:?} and counted {count:?}"),
+    }
+}
+
+fn stage(stages: &mut Vec<Stage>, name: &str, work: impl FnOnce() -> Result<()>) {
+    say::step(name);
+    let start = Instant::now();
+    let result = work();
+    if let Err(error) = &result {
+        say::note(&format!("FAILED: {error:#}"));
+    }
+    stages.push(Stage { name: name.to_owned(), result, took: start.elapsed() });
+}
+
+fn cargo(args: &[&str]) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(paths::root()).args(args);
+    say::patiently(args[0], || say::show(&format!("cargo {}", args.join(" ")), &mut cargo))
+}
+
+/// Prints what became of everything; the exit code is 0 only when all of it is good.
+fn summary(stages: &[Stage], guest_tests: Option<Count>) -> u8 {
+    println!("\nsummary");
+    for stage in stages {
+        let verdict = match &stage.result {
+            Ok(()) => "ok".to_owned(),
+            Err(error) => format!("FAILED: {}", error.to_string().lines().next().unwrap_or_default()),
+        };
+        println!("    {:<28} {:>5} s  {verdict}", stage.name, stage.took.as_secs());
+    }
+    match guest_tests {
+        Some(Count { passed, failed }) => println!("{passed} passed, {failed} failed"),
+        None => println!("NO GUEST TEST WAS RUN: nothing is known about any kernel (--no-guest)"),
+    }
+    u8::from(
+        stages.iter().any(|stage| stage.result.is_err()) || guest_tests.is_some_and(|count| count.failed > 0),
+    )
+}
+
+/// `12 passed, 0 failed` alone on a line.
+fn parse_count(line: &str) -> Option<Count> {
+    let (passed, failed) = line.trim().split_once(" passed, ")?;
+    Some(Count { passed: passed.parse().ok()?, failed: failed.strip_suffix(" failed")?.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Count, parse_count};
+
+    #[test]
+    fn only_a_line_that_is_nothing_but_the_count_counts() {
+        assert_eq!(parse_count("12 passed, 3 failed"), Some(Count { passed: 12, failed: 3 }));
+        assert_eq!(parse_count("test 12 passed, 3 failed"), None);
+        assert_eq!(parse_count("12 passed, 3 failed, 1 ignored"), None);
+    }
+}
