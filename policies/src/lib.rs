@@ -29,3 +29,6 @@ pub use plan::{Action, Held, Hold, Plan, Reason, Step};
 pub use policy::{Policy, PolicySet, Standing};
 pub use snapshot::{CgroupId, CgroupView, Cold, HostView, MapHealth, Snapshot, Tiers, Writeback};
 pub use units::{ByteRate, Bytes, Limit, Pages, Seconds, Share, ShareRate};
+
+#[cfg(test)]
+mod tests;

@@ -228,8 +228,8 @@ pub enum Hold {
     ZswapOff,
     /// The last round is recent, or wrote nothing and is retried later: the time to wait.
     Cooldown(Seconds),
-    /// Cgroups below have policies of their own, which demote their pages.
+    /// A write-back takes the whole subtree, and this cgroup below, among others perhaps, has a policy of its own.
     LeftToBelow(CgroupId),
-    /// The way to disk is closed by a cgroup above whose policy does not demote.
+    /// This cgroup above keeps `memory.zswap.writeback` at 0, and no policy that demotes has closed it.
     ClosedAbove(CgroupId),
 }

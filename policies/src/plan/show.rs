@@ -129,11 +129,13 @@ impl fmt::Display for Hold {
             Hold::NoDisk => f.write_str("no swap area is on"),
             Hold::ZswapOff => f.write_str("zswap is off on this host"),
             Hold::Cooldown(wait) => write!(f, "the last round is recent, the next may come in {wait}"),
-            Hold::LeftToBelow(id) => {
-                write!(f, "cgroup {} below has a policy of its own and pages in zswap", id.0)
-            }
+            Hold::LeftToBelow(id) => write!(f, "cgroup {} below has a policy of its own", id.0),
             Hold::ClosedAbove(id) => {
-                write!(f, "cgroup {} above keeps memory.zswap.writeback at 0", id.0)
+                write!(
+                    f,
+                    "the way to disk is closed by cgroup {} above (memory.zswap.writeback is 0 there)",
+                    id.0
+                )
             }
         }
     }

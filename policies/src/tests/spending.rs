@@ -1,0 +1,168 @@
+//! Stories over several rounds: budgets, pauses, deaths, clocks that begin anew.
+
+use super::*;
+use crate::Action;
+
+const A: CgroupId = CgroupId(5);
+
+fn demoting(budget: &str) -> PolicySet {
+    policy(&format!(
+        "[tiers]\nuse = [\"zswap\", \"disk\"]\n[demote]\nolder_than = \"10m\"\nbudget = {{ {budget} }}"
+    ))
+}
+
+/// One cgroup that has always more cold pages than any budget here.
+fn endless(at: u64, day: u32) -> Snapshot {
+    let mut snap = host().with(A.0, CgroupView { cold: cold(1_000_000), ..fresh("a") });
+    (snap.at, snap.day) = (Seconds(at), day);
+    snap
+}
+
+/// Decides, writes all that was asked, and gives it; or the hold.
+fn go(snap: &Snapshot, set: &PolicySet, history: &mut History) -> Result<u64, String> {
+    let plan = plan_with(snap, set, history);
+    match plan.steps.first().map(|step| step.action) {
+        Some(Action::Writeback { cgroup, pages, .. }) => {
+            history.spent(cgroup, pages, snap.at);
+            Ok(pages.0)
+        }
+        _ => Err(plan.held[0].hold.to_string()),
+    }
+}
+
+#[test]
+fn the_day_ends_with_its_budget_and_begins_with_a_new_one() {
+    // 8 MiB = 2 048 pages a round, 20 MiB = 5 120 pages a day: 2 048 + 2 048 + 1 024.
+    let (set, mut history) = (demoting("round = \"8M\", day = \"20M\""), History::default());
+    assert_eq!(go(&endless(1_000, 7), &set, &mut history), Ok(2_048));
+    assert_eq!(go(&endless(1_010, 7), &set, &mut history), Ok(2_048));
+    assert_eq!(go(&endless(1_020, 7), &set, &mut history), Ok(1_024));
+    assert_eq!(
+        go(&endless(1_030, 7), &set, &mut history),
+        Err("`budget.day` has 0 B (original) left, full again when the day changes".to_owned())
+    );
+    assert_eq!(go(&endless(1_040, 8), &set, &mut history), Ok(2_048));
+}
+
+#[test]
+fn what_is_left_of_a_day_below_a_round_s_least_is_kept() {
+    // 64 KiB = 16 pages are left, below 32.
+    let (set, mut history) = (demoting("round = \"1M\", day = \"1088K\""), History::default());
+    assert_eq!(go(&endless(1_000, 7), &set, &mut history), Ok(256));
+    assert_eq!(
+        go(&endless(1_010, 7), &set, &mut history),
+        Err("`budget.day` has 64.0 KiB (original) left, full again when the day changes".to_owned())
+    );
+}
+
+#[test]
+fn the_rate_holds_one_round_and_refills_by_the_second() {
+    // A bucket of 8 MiB; 1 MiB a second refills it. After a full round 32 pages = 128 KiB come back in a second.
+    let (set, mut history) = (demoting("round = \"8M\", rate = \"1M/s\""), History::default());
+    assert_eq!(go(&endless(1_000, 7), &set, &mut history), Ok(2_048));
+    // Two seconds later 2 MiB = 512 pages.
+    assert_eq!(go(&endless(1_002, 7), &set, &mut history), Ok(512));
+    // A day of quiet gives no more than the bucket.
+    assert_eq!(go(&endless(90_000, 7), &set, &mut history), Ok(2_048));
+}
+
+#[test]
+fn an_empty_rate_says_when_it_is_enough_again() {
+    // 64 KiB a second: the least of 32 pages = 128 KiB is there 2 s after the bucket was emptied. One has passed.
+    let (set, mut history) = (demoting("round = \"8M\", rate = \"64K/s\""), History::default());
+    assert_eq!(go(&endless(1_000, 7), &set, &mut history), Ok(2_048));
+    assert_eq!(
+        go(&endless(1_001, 7), &set, &mut history),
+        Err("`budget.rate` has 64.0 KiB (original) left, enough again in 1s".to_owned())
+    );
+    assert_eq!(go(&endless(1_002, 7), &set, &mut history), Ok(32));
+}
+
+#[test]
+fn writing_more_than_was_asked_is_paid_back() {
+    // Asked 2 048, written 2 148: the rate of 1 MiB/s = 256 pages/s first makes good the 100.
+    let (set, mut history) = (demoting("round = \"8M\", rate = \"1M/s\""), History::default());
+    history.turn(&endless(1_000, 7));
+    history.spent(A, Pages(2_148), Seconds(1_000));
+    assert_eq!(go(&endless(1_001, 7), &set, &mut history), Ok(256 - 100));
+}
+
+#[test]
+fn there_is_one_round_in_one_second() {
+    let (set, mut history) = (demoting("round = \"8M\""), History::default());
+    assert_eq!(go(&endless(1_000, 7), &set, &mut history), Ok(2_048));
+    assert_eq!(
+        go(&endless(1_000, 7), &set, &mut history),
+        Err("the last round is recent, the next may come in 1s".to_owned())
+    );
+    assert_eq!(go(&endless(1_001, 7), &set, &mut history), Ok(2_048));
+}
+
+#[test]
+fn rounds_that_write_nothing_come_ever_more_seldom() {
+    let (set, mut history) = (demoting("round = \"8M\""), History::default());
+    let waits: Vec<u64> = (0..11)
+        .map(|_| {
+            history.turn(&endless(1_000, 7));
+            history.spent(A, Pages(0), Seconds(1_000));
+            match plan_with(&endless(1_000, 7), &set, &mut history).held[0].hold {
+                crate::Hold::Cooldown(Seconds(wait)) => wait,
+                ref other => panic!("{other:?}"),
+            }
+        })
+        .collect();
+    // 2^1 … 2^8 seconds, then no longer.
+    assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 256, 256, 256]);
+    // One page ends it.
+    history.spent(A, Pages(1), Seconds(1_000));
+    assert!(go(&endless(1_001, 7), &set, &mut history).is_ok());
+}
+
+#[test]
+fn the_dead_are_forgotten_and_a_cgroup_of_the_same_path_begins_anew() {
+    let (set, mut history) = (demoting("round = \"8M\", day = \"8M\""), History::default());
+    assert_eq!(go(&endless(1_000, 7), &set, &mut history), Ok(2_048));
+    assert_eq!(history.len(), 1);
+    let reborn = host().with(77, CgroupView { cold: cold(5_000), ..fresh("a") });
+    assert_eq!(go(&reborn, &set, &mut history), Ok(2_048));
+    assert_eq!(history.len(), 1);
+    plan_with(&host(), &set, &mut history);
+    assert!(history.is_empty());
+}
+
+#[test]
+fn a_clock_that_begins_anew_neither_blocks_nor_forgives() {
+    // The map's epoch is new after a boot: 1 000 s was before, 3 s is now. The debt stands, the pause is over soon.
+    let (set, mut history) = (demoting("round = \"8M\", rate = \"1M/s\""), History::default());
+    assert_eq!(go(&endless(1_000, 7), &set, &mut history), Ok(2_048));
+    assert!(go(&endless(3, 7), &set, &mut history).is_err());
+    // Credited from 3 s on: 2 MiB = 512 pages at 5 s.
+    assert_eq!(go(&endless(5, 7), &set, &mut history), Ok(512));
+}
+
+#[test]
+fn a_budget_smaller_than_the_least_round_is_its_own_least() {
+    // 64 KiB = 16 pages.
+    let (set, mut history) = (demoting("round = \"64K\""), History::default());
+    assert_eq!(go(&endless(1_000, 7), &set, &mut history), Ok(16));
+}
+
+#[test]
+fn a_budget_smaller_than_a_page_says_so() {
+    let (set, mut history) = (demoting("round = 4095"), History::default());
+    assert_eq!(
+        go(&endless(1_000, 7), &set, &mut history),
+        Err("`budget.round` of 4.0 KiB is less than one page".to_owned())
+    );
+}
+
+#[test]
+fn history_and_snapshot_survive_the_journal() {
+    let (set, mut history) = (demoting("round = \"8M\", day = \"20M\", rate = \"1M/s\""), History::default());
+    let snap = endless(1_000, 7);
+    go(&snap, &set, &mut history).unwrap();
+    let plan = plan_with(&snap, &set, &mut history);
+    let text = serde_json::to_string(&(&snap, &plan, &history)).unwrap();
+    let back: (Snapshot, Plan, History) = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, (snap, plan, history));
+}
