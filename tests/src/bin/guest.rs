@@ -2,10 +2,11 @@
 //! Only the command line lives here; booting the guest is `cargo xtask vm`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use swaptier_tests::guest::{preamble, runner};
+use swaptier_tests::guest::{demo, preamble, runner};
 
 /// The guest's side of swaptier's tests: it overwrites disks and settings, so it refuses to run anywhere else.
 #[derive(Debug, Parser)]
@@ -24,6 +25,15 @@ enum Command {
         /// Only print the names.
         #[arg(long)]
         list: bool,
+    },
+    /// Show a policy writing back exactly one cgroup's cold pages.
+    Demo {
+        /// The live part lasts at most so long.
+        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(10..=3600))]
+        seconds: u64,
+        /// Draw the live block over itself: for terminals.
+        #[arg(long)]
+        redraw: bool,
     },
 }
 
@@ -44,6 +54,9 @@ fn run(command: &Command) -> Result<bool> {
         Command::Test { list: true, .. } => {
             runner::names().for_each(|name| println!("{name}"));
             Ok(true)
+        }
+        Command::Demo { seconds, redraw } => {
+            demo::run(demo::Options { limit: Duration::from_secs(*seconds), redraw: *redraw })
         }
         Command::Test { name, .. } => runner::run(name.as_deref()),
     }

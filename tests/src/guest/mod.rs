@@ -8,11 +8,13 @@
 
 pub mod agent;
 pub mod cgroup;
+pub mod demo;
 pub mod kernel;
 pub mod preamble;
 pub mod process;
 pub mod runner;
 pub mod stage;
+pub mod status;
 pub mod swap;
 mod tests;
 pub mod wait;

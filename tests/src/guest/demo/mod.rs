@@ -1,0 +1,153 @@
+//! `swaptier-guest demo`: one policy writes back exactly one cgroup's cold pages, with the kernel's counters as proof.
+//!
+//! This file is the order of events; `sample` looks, `text` shows, `verdict` judges, `knobs` compares settings.
+
+mod knobs;
+mod sample;
+mod text;
+mod verdict;
+
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use self::knobs::Knobs;
+use self::sample::Sample;
+use self::verdict::Evidence;
+use super::agent::Agent;
+use super::cgroup::Cgroup;
+use super::stage::Stage;
+use super::workload::Workload;
+use super::{kernel, preamble};
+
+/// Where operators put policies.
+const POLICIES: &str = "/etc/swaptier/policies.d";
+/// The shipped examples that are in force here.
+const SHIPPED: [(&str, &str); 2] = [("demo-cold.toml", ""), ("demo-hot.toml", "")];
+
+/// 168 MiB of which 8 are used; with 72 MiB allowed, (168 - 72) / (1 - 0.35) = 148 MiB are in zswap.
+const COLD: (&str, &str) =
+    ("--hot 8M --warm 0 --cold 160M --compress 35 --zero 5 --hot-rate 4000 --seed 1", "72M");
+/// 84 MiB all of which is used: a part is always on its way in or out of zswap.
+const HOT: (&str, &str) = ("--hot 24M --warm 60M --cold 0 --compress 35 --zero 5 --seed 2", "64M");
+
+/// Looks in a row that find nothing old before the demo is over.
+const IDLE: u32 = 3;
+/// Looks that may pass until the figures stand still.
+const SETTLING: u32 = 10;
+
+/// How the demo runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The live part takes at most so long.
+    pub limit: Duration,
+    /// The live block is drawn over itself: for terminals.
+    pub redraw: bool,
+}
+
+/// Runs the demo; `true` when all its claims hold.
+///
+/// # Errors
+/// When it cannot be carried out: the guest, a cgroup, a workload or the agent refused.
+pub fn run(options: Options) -> Result<bool> {
+    preamble::check()?;
+    let stage = Stage::set(40)?;
+    let ram = kernel::meminfo("MemTotal")?;
+    println!(
+        "swaptier on {}: {} RAM, swap on {}, zswap with {}, pool limit 40 %",
+        kernel::release(),
+        text::mib(ram),
+        preamble::SWAP_DISK,
+        stage.zswap.compressor
+    );
+    let cold = Cgroup::create("demo.slice/cold")?;
+    let hot = Cgroup::create("demo.slice/hot")?;
+    write_policies()?;
+    let evidence = perform(&cold, &hot, options)?;
+    let claims = verdict::judge(&evidence);
+    println!("{}", text::table(&claims));
+    let broken = claims.iter().filter(|c| c.holds == Some(false)).count();
+    match broken {
+        0 => println!("All claims hold."),
+        _ => println!("{broken} claims do not hold."),
+    }
+    Ok(broken == 0)
+}
+
+fn perform(cold: &Cgroup, hot: &Cgroup, options: Options) -> Result<Evidence> {
+    // The limits are part of the stage, not of what the agent does; they bite once the workloads are there.
+    let mut workloads = [Workload::start(cold, COLD.0)?, Workload::start(hot, HOT.0)?];
+    for workload in &mut workloads {
+        workload.wait_ready()?;
+    }
+    println!("two workloads have filled their memory; starting the agent");
+    let knobs_before = Knobs::read()?;
+    let agent = Agent::start(&[])?;
+    let watched = squeeze(cold, hot).and_then(|()| watch(cold, hot, options));
+    let (before, after) = watched.with_context(|| format!("while the agent ran{}", agent.log()))?;
+    agent.stop()?;
+    println!("the agent was stopped; verifying all memory");
+    let knobs_after = Knobs::read()?;
+    // Reading everything back needs room.
+    cold.set("memory.high", "max")?;
+    hot.set("memory.high", "max")?;
+    let reports = workloads.map(|w| w.finish().map_err(|e| format!("{e:#}")));
+    Ok(Evidence { before, after, knobs_before, knobs_after, reports })
+}
+
+/// The limits come after the agent: it knows the age of exactly those pages which it saw going in.
+fn squeeze(cold: &Cgroup, hot: &Cgroup) -> Result<()> {
+    cold.set("memory.high", COLD.1)?;
+    hot.set("memory.high", HOT.1)
+}
+
+/// Looks every second until nothing old is left or the time is over: the last look before the first write-back, and
+/// the last of all.
+fn watch(cold: &Cgroup, hot: &Cgroup, options: Options) -> Result<(Sample, Sample)> {
+    let start = Instant::now();
+    let look = || Sample::take(start.elapsed().as_secs(), cold, hot);
+    let mut before = look()?;
+    let (mut drawn, mut idle) = (false, 0);
+    while start.elapsed() < options.limit && idle < IDLE {
+        let now = look()?;
+        draw(&now, options.redraw && drawn)?;
+        drawn = true;
+        idle = if now.cold.written_back > 0 && now.cold.view.cold_pages == 0 { idle + 1 } else { 0 };
+        if now.cold.written_back == 0 {
+            before = now;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    // swaptier's figures are those of its last tick: two equal looks more than a tick apart are of one state.
+    let mut after = look()?;
+    for _ in 0..SETTLING {
+        std::thread::sleep(Duration::from_millis(1500));
+        let previous = std::mem::replace(&mut after, look()?);
+        let same = |of: fn(&Sample) -> u64| of(&previous) == of(&after);
+        if same(|s| s.cold.written_back) && same(|s| s.cold.original) && same(|s| s.cold.view.zswap_pages) {
+            break;
+        }
+    }
+    Ok((before, after))
+}
+
+fn draw(sample: &Sample, over: bool) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    if over {
+        // Up to the block's first line; erase from there on.
+        write!(out, "\x1b[{}A\x1b[J", text::LIVE_LINES)?;
+    }
+    write!(out, "{}", text::live(sample)).and_then(|()| out.flush()).context("writing to stdout")
+}
+
+fn write_policies() -> Result<()> {
+    let directory = Path::new(POLICIES);
+    std::fs::create_dir_all(directory).with_context(|| format!("creating {POLICIES}"))?;
+    for (name, contents) in SHIPPED {
+        std::fs::write(directory.join(name), contents)
+            .with_context(|| format!("writing {POLICIES}/{name}"))?;
+    }
+    Ok(())
+}
