@@ -3,6 +3,7 @@
 //! One direction: `hooks` → `map` → `sense` → decision → `act` → `journal`. This file declares the rooms and holds
 //! nothing else.
 
+pub mod act;
 pub mod hooks;
 pub mod journal;
 pub mod map;

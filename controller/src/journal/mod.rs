@@ -5,11 +5,13 @@
 
 pub use record::{Change, Kind, is_same_value};
 pub use restore::{Fate, Item, Report, restore, restore_where};
+pub use ticks::{Entry, Journal, entries, last};
 pub use undo::{Undo, UndoError};
 
 mod record;
 mod restore;
 mod state_dir;
+mod ticks;
 mod undo;
 
 #[cfg(test)]

@@ -235,7 +235,7 @@ impl Undo {
     }
 
     #[cfg(test)]
-    pub(super) fn replace_log(&mut self, log: File) {
+    pub(crate) fn replace_log(&mut self, log: File) {
         self.log = log;
     }
 
