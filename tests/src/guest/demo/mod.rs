@@ -25,7 +25,10 @@ use super::{kernel, preamble};
 /// Where operators put policies.
 const POLICIES: &str = "/etc/swaptier/policies.d";
 /// The shipped examples that are in force here.
-const SHIPPED: [(&str, &str); 2] = [("demo-cold.toml", ""), ("demo-hot.toml", "")];
+const SHIPPED: [(&str, &str); 2] = [
+    ("demo-cold.toml", include_str!("../../../../policies/demo-cold.toml")),
+    ("demo-hot.toml", include_str!("../../../../policies/demo-hot.toml")),
+];
 
 /// 168 MiB of which 8 are used; with 72 MiB allowed, (168 - 72) / (1 - 0.35) = 148 MiB are in zswap.
 const COLD: (&str, &str) =
