@@ -1,1 +1,224 @@
-//! placeholder
+//! What is true of every decision, tried on random worlds.
+
+use proptest::prelude::*;
+
+use super::world::{FORGETTABLE, forget, policy_set, snapshot};
+use super::*;
+use crate::Action;
+use crate::plan::Hold;
+use crate::units::Share;
+
+/// Books every round of a plan as written in full.
+fn book(plan: &Plan, history: &mut History, at: Seconds) {
+    for step in &plan.steps {
+        if let Action::Writeback { cgroup, pages, .. } = step.action {
+            history.spent(cgroup, pages, at);
+        }
+    }
+}
+
+/// The same world with every id but the root's turned around.
+fn renamed(snap: &Snapshot) -> Snapshot {
+    let mut other = snap.clone();
+    other.cgroups = snap
+        .cgroups
+        .iter()
+        .map(|(id, view)| (rename(*id), CgroupView { parent: view.parent.map(rename), ..view.clone() }))
+        .collect();
+    other
+}
+
+fn rename(id: CgroupId) -> CgroupId {
+    if id == CgroupId::ROOT { id } else { CgroupId(u64::MAX - id.0) }
+}
+
+fn rename_action(action: Action) -> Action {
+    match action {
+        Action::SetSwapMax { cgroup, to } => Action::SetSwapMax { cgroup: rename(cgroup), to },
+        Action::SetZswapMax { cgroup, to } => Action::SetZswapMax { cgroup: rename(cgroup), to },
+        Action::SetZswapWriteback { cgroup, to } => Action::SetZswapWriteback { cgroup: rename(cgroup), to },
+        Action::Writeback { cgroup, older_than, pages } => {
+            Action::Writeback { cgroup: rename(cgroup), older_than, pages }
+        }
+    }
+}
+
+fn rename_plan(mut plan: Plan) -> Plan {
+    for step in &mut plan.steps {
+        step.action = rename_action(step.action);
+    }
+    for held in &mut plan.held {
+        held.cgroup = rename(held.cgroup);
+        if let Hold::LeftToBelow(id) | Hold::ClosedAbove(id) = &mut held.hold {
+            *id = rename(*id);
+        }
+    }
+    plan
+}
+
+proptest! {
+    #[test]
+    fn same_inputs_same_plan(snap in snapshot(), set in policy_set()) {
+        let (mut one, mut other) = (History::default(), History::default());
+        prop_assert_eq!(decide(&snap, &set, &mut one), decide(&snap, &set, &mut other));
+        prop_assert_eq!(one, other);
+    }
+
+    #[test]
+    fn a_carried_out_plan_leaves_nothing_to_do(snap in snapshot(), set in policy_set()) {
+        let mut history = History::default();
+        let plan = decide(&snap, &set, &mut history);
+        book(&plan, &mut history, snap.at);
+        let after = plan.preview(&snap);
+        let again = decide(&after, &set, &mut history);
+        prop_assert!(again.steps.is_empty(), "first:\n{}again:\n{}", plan.describe(&snap), again.describe(&after));
+    }
+
+    #[test]
+    fn no_plan_breaks_the_guard(snap in snapshot(), set in policy_set()) {
+        let plan = decide(&snap, &set, &mut History::default());
+        prop_assert_eq!(violations(&plan, &snap, &set), [], "{}", plan.describe(&snap));
+    }
+
+    #[test]
+    fn knowing_less_never_adds_a_step(snap in snapshot(), set in policy_set(), n in 0usize..9, which in 0..FORGETTABLE) {
+        let Some(cgroup) = snap.cgroups.keys().nth(n).copied() else { return Ok(()) };
+        let plan = decide(&snap, &set, &mut History::default());
+        let forgetful = forget(snap.clone(), cgroup, which);
+        for step in decide(&forgetful, &set, &mut History::default()).steps {
+            prop_assert!(plan.steps.contains(&step), "{:?} is new", step);
+        }
+    }
+
+    #[test]
+    fn a_step_rests_on_values_that_are_known(snap in snapshot(), set in policy_set()) {
+        for step in decide(&snap, &set, &mut History::default()).steps {
+            let view = &snap.cgroups[&step.action.cgroup()];
+            let known = match step.action {
+                Action::SetSwapMax { .. } => view.swap_max.is_some(),
+                Action::SetZswapMax { .. } => view.zswap_max.is_some(),
+                Action::SetZswapWriteback { .. } => view.zswap_writeback.is_some(),
+                Action::Writeback { .. } => view.cold.is_some() && view.zswap_writeback.is_some(),
+            };
+            prop_assert!(known, "{:?}", step);
+        }
+    }
+
+    #[test]
+    fn every_governed_demotion_is_a_step_or_a_hold(snap in snapshot(), set in policy_set()) {
+        let plan = decide(&snap, &set, &mut History::default());
+        for (id, view) in &snap.cgroups {
+            let demotes = set.resolve(&view.path).is_some_and(|policy| policy.demote().is_some());
+            let spoken = plan.steps.iter().any(|s| matches!(s.action, Action::Writeback { cgroup, .. } if cgroup == *id))
+                || plan.held.iter().any(|held| held.cgroup == *id);
+            prop_assert!(!demotes || spoken, "nothing is said about {}", view.path);
+        }
+    }
+
+    #[test]
+    fn ids_are_only_names(snap in snapshot(), set in policy_set()) {
+        let plan = decide(&snap, &set, &mut History::default());
+        let other = decide(&renamed(&snap), &set, &mut History::default());
+        prop_assert_eq!(rename_plan(plan), other);
+    }
+
+    #[test]
+    fn history_never_outgrows_the_living(
+        snap in snapshot(), set in policy_set(), ids in proptest::collection::vec(1u64..40, 0..30),
+    ) {
+        let mut history = History::default();
+        for &id in &ids {
+            history.spent(CgroupId(id), Pages(id), Seconds(id));
+        }
+        decide(&snap, &set, &mut history);
+        let living = snap.cgroups.keys().filter(|id| ids.contains(&id.0)).count();
+        prop_assert_eq!(history.len(), living);
+    }
+
+    #[test]
+    fn budgets_are_never_passed(ticks in proptest::collection::vec((0u64..20, 0u64..=100, prop::bool::weighted(0.1)), 1..60)) {
+        // 1 MiB a round, 3 MiB a day, 64 KiB a second.
+        let (round, day_budget, rate) = (MIB, 3 * MIB, 64 * 1024);
+        let set = policy(
+            "[tiers]\nuse = [\"zswap\", \"disk\"]\n[demote]\nolder_than = \"10m\"\n\
+             budget = { round = \"1M\", day = \"3M\", rate = \"64K/s\" }",
+        );
+        let (mut history, mut written) = (History::default(), Vec::new());
+        let mut snap = host().with(5, CgroupView { cold: super::cold(1_000_000), ..fresh("a") });
+        for (pause, percent, new_day) in ticks {
+            snap.at = Seconds(snap.at.0 + pause);
+            snap.day += u32::from(new_day);
+            if let [step] = &decide(&snap, &set, &mut history).steps[..]
+                && let Action::Writeback { cgroup, pages, .. } = step.action
+            {
+                let pages = Pages(pages.0 * percent / 100);
+                history.spent(cgroup, pages, snap.at);
+                written.push((snap.at.0, snap.day, pages.bytes(snap.page_size).0));
+            }
+        }
+        for (first, &(start, day, _)) in written.iter().enumerate() {
+            let mut sum = 0;
+            for &(at, _, bytes) in &written[first..] {
+                sum += bytes;
+                prop_assert!(bytes <= round);
+                prop_assert!(sum <= round + rate * (at - start), "{sum} B from {start} s to {at} s");
+            }
+            let today: u64 = written.iter().filter(|(_, d, _)| *d == day).map(|(_, _, bytes)| bytes).sum();
+            prop_assert!(today <= day_budget, "{today} B on day {day}");
+        }
+    }
+
+    #[test]
+    fn absurd_hosts_do_no_harm(snap in snapshot(), set in policy_set(), page_size in any::<u64>(), ram in any::<u64>()) {
+        let absurd = |page_size| {
+            let mut snap = snap.clone();
+            (snap.page_size, snap.host.ram) = (Bytes(page_size), Bytes(ram));
+            let plan = decide(&snap, &set, &mut History::default());
+            let _ = plan.describe(&plan.preview(&snap));
+        };
+        [0, 1, page_size, u64::MAX].into_iter().for_each(absurd);
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused_in_its_own_lines(text in "(?s).{0,200}") {
+        readable(&text);
+    }
+
+    #[test]
+    fn any_damage_to_a_good_file_is_read_or_refused(at in 0usize..900, len in 0usize..40, with in "[\"=\\[\\]{}#,.a-z0-9 \n-]{0,12}") {
+        let mut text = include_str!("../../batch.toml").to_owned();
+        let boundary = |mut n: usize, text: &str| {
+            while !text.is_char_boundary(n) { n -= 1 }
+            n
+        };
+        let from = boundary(at.min(text.len()), &text);
+        let to = boundary((at + len).min(text.len()), &text);
+        text.replace_range(from..to.max(from), &with);
+        readable(&text);
+    }
+
+    #[test]
+    fn shares_are_read_as_they_are_shown(parts in 0u32..=1_000_000) {
+        prop_assert_eq!(Share(parts).to_string().parse::<Share>(), Ok(Share(parts)));
+    }
+
+    #[test]
+    fn a_part_is_never_more_than_the_whole(parts in 0u32..=1_000_000, whole in any::<u64>()) {
+        let (share, whole) = (Share(parts), Bytes(whole));
+        let sum = u128::from(share.of(whole).0) + u128::from(share.rest().of(whole).0);
+        // Both are rounded down, so at most one byte is lost.
+        prop_assert!(sum <= u128::from(whole.0) && sum + 1 >= u128::from(whole.0));
+    }
+}
+
+/// Loads a text; if it is refused, each fault has a place within the text and one line.
+fn readable(text: &str) {
+    let Err(faults) = PolicySet::load(&[file("f.toml", text)]) else { return };
+    assert!(!faults.is_empty());
+    for fault in faults {
+        assert!(fault.line >= 1 && fault.line <= text.matches('\n').count() + 1, "{fault}");
+        let line = text.split('\n').nth(fault.line - 1).unwrap();
+        assert!(fault.column >= 1 && fault.column <= line.chars().count() + 1, "{fault} in {text:?}");
+        assert!(!fault.message.contains('\n'));
+    }
+}
