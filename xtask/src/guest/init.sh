@@ -27,14 +27,20 @@ ln -sf /proc/self/mounts /etc/mtab
 hostname guest
 ifconfig lo 127.0.0.1 up
 
-modprobe virtio_blk
-# The disks are there when virtio_blk's probe returns, which modprobe waits for.
-
+# Built in on newer kernels, modules on 6.1. A disk is there when modprobe returns; a port comes a little later.
+for module in virtio_pci virtio_console virtio_blk; do
+    modprobe "$module" 2> /dev/null
+done
 output=
-for port in /sys/class/virtio-ports/*; do
-    if [ "$(cat "$port/name")" = output ]; then
-        output=/dev/${port##*/}
-    fi
+tries=0
+while [ -z "$output" ] && [ "$tries" -lt 100 ]; do
+    for port in /sys/class/virtio-ports/*; do
+        if [ "$(cat "$port/name" 2> /dev/null)" = output ]; then
+            output=/dev/${port##*/}
+        fi
+    done
+    [ -n "$output" ] || sleep 0.1
+    tries=$((tries + 1))
 done
 if [ -z "$output" ]; then
     echo "guest: the port named output is missing" > /dev/console

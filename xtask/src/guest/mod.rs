@@ -290,8 +290,11 @@ fn report(run: &Run) {
     };
     let tail = if matches!(run.ending, Ending::Exit(_)) { SHORT_TAIL } else { TAIL };
     let lines: Vec<&str> = console.lines().collect();
-    eprintln!("---- end of the guest's console ----");
-    for line in &lines[lines.len().saturating_sub(tail)..] {
+    let end = lines.len().saturating_sub(tail);
+    // The first complaint tells more than what came of it.
+    let start = lines.iter().position(|line| is_complaint(line)).map_or(end, |at| at.min(end));
+    eprintln!("---- from the guest's console ----");
+    for line in lines.iter().skip(start).take(tail) {
         eprintln!("{}", line.trim_end());
     }
     eprintln!("---- guest {}: {what}", run.release);

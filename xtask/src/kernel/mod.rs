@@ -96,7 +96,12 @@ fn fetch(version: &str, dir: &Path) -> Result<()> {
         for kind in ["image", "binary", "modules", "base"] {
             packages.extend(apt.packages(&format!("linux-{kind}-{version}."))?);
         }
-        for candidate in choose::candidates(version, &packages) {
+        let candidates = choose::candidates(version, &packages);
+        if candidates.is_empty() && !packages.is_empty() {
+            // A mirror drops the modules of an older split kernel before it drops the kernel.
+            say::note(&format!("{} has {version}, but not one with its modules", suite.name));
+        }
+        for candidate in candidates {
             match fetch_one(&apt, suite, &candidate, dir) {
                 Ok(()) => return Ok(()),
                 Err(error) => say::note(&format!("{}: {error:#}", candidate.release)),
