@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use swaptier_tests::guest::{demo, preamble, runner};
+use swaptier_tests::guest::{bench, demo, preamble, runner};
 
 /// The guest's side of swaptier's tests: it overwrites disks and settings, so it refuses to run anywhere else.
 #[derive(Debug, Parser)]
@@ -25,6 +25,17 @@ enum Command {
         /// Only print the names.
         #[arg(long)]
         list: bool,
+    },
+    /// Measure something.
+    Bench {
+        /// What: `writeback`.
+        name: String,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+        /// Only this dialect of write-back; may be repeated.
+        #[arg(long)]
+        dialect: Vec<String>,
     },
     /// Show a policy writing back exactly one cgroup's cold pages.
     Demo {
@@ -54,6 +65,9 @@ fn run(command: &Command) -> Result<bool> {
         Command::Test { list: true, .. } => {
             runner::names().for_each(|name| println!("{name}"));
             Ok(true)
+        }
+        Command::Bench { name, json, dialect } => {
+            bench::run(name, &bench::Options { json: *json, dialects: dialect.clone() })
         }
         Command::Demo { seconds, redraw } => {
             demo::run(demo::Options { limit: Duration::from_secs(*seconds), redraw: *redraw })

@@ -110,10 +110,12 @@ impl Agent {
     }
 }
 
-/// What `swaptier status --json` says now.
-///
-/// # Errors
-/// As [`swaptier_json`].
-pub fn status() -> Result<Value> {
-    swaptier_json(&["status", "--json"])
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // After a failed test: a chance to give everything back. The process itself is killed at drop.
+        if self.process.is_running().is_ok_and(|running| running) {
+            let _ =
+                self.process.signal(Signal::TERM).and_then(|()| self.process.end(Duration::from_secs(10)));
+        }
+    }
 }

@@ -1,34 +1,25 @@
 //! `swaptier-guest demo`: one policy writes back exactly one cgroup's cold pages, with the kernel's counters as proof.
 //!
-//! This file is the order of events; `sample` looks, `text` shows, `verdict` judges, `knobs` compares settings.
+//! This file is the order of events; `sample` looks, `text` shows, `verdict` judges.
 
-mod knobs;
 mod sample;
 mod text;
 mod verdict;
 
 use std::io::Write;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use self::knobs::Knobs;
 use self::sample::Sample;
 use self::verdict::Evidence;
 use super::agent::Agent;
 use super::cgroup::Cgroup;
+use super::knobs::Knobs;
+use super::policies::Policies;
 use super::stage::Stage;
 use super::workload::Workload;
 use super::{kernel, preamble};
-
-/// Where operators put policies.
-const POLICIES: &str = "/etc/swaptier/policies.d";
-/// The shipped examples that are in force here.
-const SHIPPED: [(&str, &str); 2] = [
-    ("demo-cold.toml", include_str!("../../../../policies/demo-cold.toml")),
-    ("demo-hot.toml", include_str!("../../../../policies/demo-hot.toml")),
-];
 
 /// 168 MiB of which 8 are used; with 72 MiB allowed, (168 - 72) / (1 - 0.35) = 148 MiB are in zswap.
 const COLD: (&str, &str) =
@@ -36,8 +27,10 @@ const COLD: (&str, &str) =
 /// 84 MiB all of which is used: a part is always on its way in or out of zswap.
 const HOT: (&str, &str) = ("--hot 24M --warm 60M --cold 0 --compress 35 --zero 5 --seed 2", "64M");
 
-/// Looks in a row that find nothing old before the demo is over.
+/// Looks in a row that find (next to) nothing old before the demo is over.
 const IDLE: u32 = 3;
+/// Fewer old pages than this are left alone: no round is begun for less.
+const LEAST: u64 = 32;
 /// Looks that may pass until the figures stand still.
 const SETTLING: u32 = 10;
 
@@ -67,7 +60,7 @@ pub fn run(options: Options) -> Result<bool> {
     );
     let cold = Cgroup::create("demo.slice/cold")?;
     let hot = Cgroup::create("demo.slice/hot")?;
-    write_policies()?;
+    let _policies = Policies::install()?;
     let evidence = perform(&cold, &hot, options)?;
     let claims = verdict::judge(&evidence);
     println!("{}", text::table(&claims));
@@ -117,16 +110,17 @@ fn watch(cold: &Cgroup, hot: &Cgroup, options: Options) -> Result<(Sample, Sampl
         let now = look()?;
         draw(&now, options.redraw && drawn)?;
         drawn = true;
-        idle = if now.cold.written_back > 0 && now.cold.view.cold_pages == 0 { idle + 1 } else { 0 };
+        idle = if now.cold.written_back > 0 && now.cold.view.cold_pages < LEAST { idle + 1 } else { 0 };
         if now.cold.written_back == 0 {
             before = now;
         }
         std::thread::sleep(Duration::from_secs(1));
     }
-    // swaptier's figures are those of its last tick: two equal looks more than a tick apart are of one state.
+    // swaptier's figures are of its last tick, memory.stat sums small changes every two seconds: two equal looks
+    // further apart than both are of one state.
     let mut after = look()?;
     for _ in 0..SETTLING {
-        std::thread::sleep(Duration::from_millis(1500));
+        std::thread::sleep(Duration::from_millis(2500));
         let previous = std::mem::replace(&mut after, look()?);
         let same = |of: fn(&Sample) -> u64| of(&previous) == of(&after);
         if same(|s| s.cold.written_back) && same(|s| s.cold.original) && same(|s| s.cold.view.zswap_pages) {
@@ -143,14 +137,4 @@ fn draw(sample: &Sample, over: bool) -> Result<()> {
         write!(out, "\x1b[{}A\x1b[J", text::LIVE_LINES)?;
     }
     write!(out, "{}", text::live(sample)).and_then(|()| out.flush()).context("writing to stdout")
-}
-
-fn write_policies() -> Result<()> {
-    let directory = Path::new(POLICIES);
-    std::fs::create_dir_all(directory).with_context(|| format!("creating {POLICIES}"))?;
-    for (name, contents) in SHIPPED {
-        std::fs::write(directory.join(name), contents)
-            .with_context(|| format!("writing {POLICIES}/{name}"))?;
-    }
-    Ok(())
 }

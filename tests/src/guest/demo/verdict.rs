@@ -1,8 +1,8 @@
 //! What the demo claims, judged from samples, knobs and reports: pure. A claim that does not hold fails the demo.
 
-use super::knobs::Knobs;
 use super::sample::Sample;
 use super::text::{count, mib, pages};
+use crate::guest::knobs::Knobs;
 use crate::guest::status::Round;
 use crate::workload::Report;
 
@@ -159,7 +159,7 @@ fn given_back(evidence: &Evidence) -> Vec<Claim> {
     const HEADING: &str = "After the agent was stopped";
     let differences = evidence.knobs_before.differences(&evidence.knobs_after);
     let knobs = match differences.is_empty() {
-        true => format!("{} values compared, 0 differ", evidence.knobs_before.len()),
+        true => format!("{} values compared, 0 differ", evidence.knobs_before.count()),
         false => differences.join("; "),
     };
     let mut claims = vec![claim(HEADING, "every kernel setting is as before", knobs, differences.is_empty())];

@@ -1,5 +1,6 @@
 //! The guest tests: claims about swaptier on a real kernel, whose counters are the referee. One table, one file a subject.
 
+mod agent;
 mod workload;
 
 use super::runner::Test;
@@ -14,6 +15,18 @@ pub(super) const TESTS: &[Test] = &[
     },
     Test { name: "freed_memory_leaves_zswap", run: workload::freed_memory_leaves_zswap },
     Test { name: "large_file_cache_is_file_memory_and_verified", run: workload::large_file_cache },
+    Test { name: "map_equals_memory_stat", run: agent::map_equals_memory_stat },
+    Test { name: "writeback_hits_its_number_and_nobody_else", run: agent::writeback_hits_its_number },
+    Test {
+        name: "restore_after_kill_gives_everything_back",
+        run: agent::restore_after_kill_gives_everything_back,
+    },
+    Test {
+        name: "a_stopped_agent_leaves_every_setting_as_it_was",
+        run: agent::a_stopped_agent_leaves_every_setting_as_it_was,
+    },
+    Test { name: "a_second_agent_is_refused", run: agent::a_second_agent_is_refused },
+    Test { name: "doctor_finds_this_kernel_fit", run: agent::doctor_finds_this_kernel_fit },
 ];
 
 /// Fails the test unless `value` lies within `range`; `what` says what was measured.

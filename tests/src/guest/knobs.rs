@@ -5,18 +5,21 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::guest::{cgroup, kernel, zswap};
+use super::{cgroup, kernel, zswap};
 
 /// The files of a cgroup that swaptier writes.
 const FILES: [&str; 3] = ["memory.swap.max", "memory.zswap.max", "memory.zswap.writeback"];
 
 /// Values by path; paths of cgroup files are relative to the cgroup root.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Knobs(BTreeMap<String, String>);
+pub struct Knobs(BTreeMap<String, String>);
 
 impl Knobs {
     /// Reads them all, of every cgroup there is.
-    pub(super) fn read() -> Result<Knobs> {
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn read() -> Result<Knobs> {
         let mut knobs = BTreeMap::new();
         for (name, value) in zswap::parameters()? {
             knobs.insert(format!("{}/{name}", zswap::PARAMETERS), value);
@@ -25,12 +28,15 @@ impl Knobs {
         Ok(Knobs(knobs))
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// How many values there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 
     /// One line for each value that is not as it was.
-    pub(super) fn differences(&self, after: &Knobs) -> Vec<String> {
+    #[must_use]
+    pub fn differences(&self, after: &Knobs) -> Vec<String> {
         let names: std::collections::BTreeSet<_> = self.0.keys().chain(after.0.keys()).collect();
         let show = |value: Option<&String>| value.map_or_else(|| "absent".to_owned(), |v| format!("`{v}`"));
         let differs = |name: &&String| self.0.get(*name) != after.0.get(*name);

@@ -1,0 +1,29 @@
+//! Measurements in the guest: a table of names, one file each. They print figures; a bound that is broken is an error
+//! at the end, after all figures.
+
+pub(in crate::guest) mod writeback;
+
+use anyhow::{Result, bail};
+
+use super::preamble;
+
+/// How a measurement prints.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// One JSON object a line instead of a table.
+    pub json: bool,
+    /// Only these dialects of write-back.
+    pub dialects: Vec<String>,
+}
+
+/// Runs the measurement called `name`; `true` when its bounds hold.
+///
+/// # Errors
+/// When there is none of this name, or it cannot be carried out.
+pub fn run(name: &str, options: &Options) -> Result<bool> {
+    preamble::check()?;
+    match name {
+        "writeback" => writeback::run(options),
+        _ => bail!("no measurement is called `{name}`; there is: writeback"),
+    }
+}

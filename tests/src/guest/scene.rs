@@ -1,0 +1,126 @@
+//! The scene of the write-back measurements: a cgroup with aged pages in zswap *and* a hot file cache, beside a
+//! sibling that swaps hard. The agent runs from before the first page is stored, so that every age is known.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::agent::Agent;
+use super::cgroup::{self, Cgroup};
+use super::kernel::{self, page_size};
+use super::preamble::SCRATCH_DISK;
+use super::stage::Stage;
+use super::wait::wait_for;
+use super::workload::Workload;
+use super::zswap;
+
+/// Everything the measurements need; fields drop in order: workloads, cgroups, agent, swap.
+#[derive(Debug)]
+pub struct Scene {
+    cold: Workload,
+    cache: Workload,
+    busy: Workload,
+    /// The cgroup whose pages are to be written back.
+    pub victim: Cgroup,
+    /// The one that must not lose any.
+    pub sibling: Cgroup,
+    /// The running agent; it has no policies. A test may take and kill it.
+    pub agent: Option<Agent>,
+    _stage: Stage,
+}
+
+/// Kernel counters before and after a round.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counters {
+    /// Pages written back in the victim.
+    pub victim: u64,
+    /// Pages written back in the sibling.
+    pub sibling: u64,
+    /// Pages written back on the host.
+    pub host: u64,
+    /// Pages reclaimed from LRU lists of every cgroup but the sibling.
+    pub reclaimed: u64,
+    /// Bytes of frames the zswap pool holds.
+    pub pool: u64,
+}
+
+impl Scene {
+    /// Sets it: 120 MiB of cold memory and 100 MiB of file in the victim, 84 MiB in 64 for the sibling.
+    ///
+    /// # Errors
+    /// When any of it is refused.
+    pub fn set() -> Result<Scene> {
+        ensure!(
+            Path::new(SCRATCH_DISK).exists(),
+            "{SCRATCH_DISK} is missing: the guest needs a disk for files"
+        );
+        let stage = Stage::set(40)?;
+        let agent = Agent::start(&[])?;
+        let victim = Cgroup::create("bench.slice/victim")?;
+        let sibling = Cgroup::create("bench.slice/sibling")?;
+        let cold = Workload::spawn(&victim, "--hot 1M --warm 0 --cold 120M --commands --seed 1")?;
+        let file = format!("--hot 4M --warm 0 --cold 0 --file-cache 100M --file-dir {SCRATCH_DISK} --seed 2");
+        let cache = Workload::spawn(&victim, &file)?;
+        let busy = Workload::spawn(&sibling, "--hot 24M --warm 60M --cold 0 --seed 3")?;
+        sibling.set("memory.high", "64M")?;
+        Ok(Scene { cold, cache, busy, victim, sibling, agent: Some(agent), _stage: stage })
+    }
+
+    /// Brings all cold pages into zswap anew and lets them age.
+    ///
+    /// # Errors
+    /// When fewer than nine in ten can be brought there.
+    pub fn refill(&mut self, age: Duration) -> Result<()> {
+        self.cold.command("touch cold")?;
+        // 120 MiB are 30,720 pages.
+        wait_for("the cold pages to be in zswap", Duration::from_secs(30), || {
+            self.cold.command("pageout cold")?;
+            Ok(self.victim.stat("zswapped")? / page_size() > 27_000)
+        })?;
+        std::thread::sleep(age);
+        Ok(())
+    }
+
+    /// Reads the counters.
+    ///
+    /// # Errors
+    /// When one is missing.
+    pub fn counters(&self) -> Result<Counters> {
+        Ok(Counters {
+            victim: self.victim.stat("zswpwb")?,
+            sibling: self.sibling.stat("zswpwb")?,
+            host: zswap::debug("written_back_pages")?,
+            reclaimed: reclaimed(Path::new(cgroup::ROOT), &self.sibling.file(""))?,
+            pool: zswap::debug("pool_total_size")?,
+        })
+    }
+
+    /// Ends the workloads, all three of which must have kept their contents, then the agent.
+    ///
+    /// # Errors
+    /// When one did not, or the agent does not stop well.
+    pub fn finish(self) -> Result<()> {
+        self.sibling.set("memory.high", "max")?;
+        self.cold.finish().context("the cold memory")?;
+        self.cache.finish().context("the file cache")?;
+        self.busy.finish().context("the sibling")?;
+        self.agent.map_or(Ok(()), Agent::stop)
+    }
+}
+
+/// `pgsteal` of every cgroup without children, but one. memory.stat counts a subtree, so leaves count once.
+fn reclaimed(directory: &Path, except: &Path) -> Result<u64> {
+    let below: Vec<_> = std::fs::read_dir(directory)
+        .with_context(|| format!("listing {}", directory.display()))?
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_ok_and(|t| t.is_dir()))
+        .collect();
+    if directory.components().eq(except.components()) || !directory.join("memory.stat").exists() {
+        return Ok(0);
+    }
+    if below.is_empty() {
+        return kernel::stat(directory.join("memory.stat"), "pgsteal");
+    }
+    below.iter().map(|entry| reclaimed(&entry.path(), except)).sum()
+}
