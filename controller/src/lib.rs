@@ -4,6 +4,7 @@
 //! nothing else.
 
 pub mod act;
+pub mod config;
 pub mod hooks;
 pub mod journal;
 pub mod map;

@@ -229,12 +229,16 @@ impl Write {
     /// Without the file the cgroup is going, unless it is still there: then the kernel has no such file.
     fn gone_or_unsupported(&self, hands: &Hands, error: &RootError) -> Outcome {
         let path = self.path.clone();
-        match (&self.target, self.target.open(&hands.root)) {
-            (Target::Host(_), _) | (Target::Cgroup { .. }, Ok(Some(_))) => {
-                Outcome::Failed { path, error: format!("this kernel has no such file here ({error})") }
-            }
-            (Target::Cgroup { .. }, _) => Outcome::Gone { path },
+        let is_there = matches!(self.target.open(&hands.root), Ok(Some(_)));
+        if !is_there {
+            return Outcome::Gone { path };
         }
+        // The answer to a write is about the value: an unknown compressor is "no such file" too.
+        let error = match error.action {
+            "open" => format!("this kernel has no such file here ({error})"),
+            _ => error.to_string(),
+        };
+        Outcome::Failed { path, error }
     }
 
     fn says(&self, found: &str, value: &str) -> bool {

@@ -1,0 +1,220 @@
+//! `swaptier.toml`: the settings of the host, apart from the policies of its cgroups.
+//!
+//! Lives here: the keys, their defaults and their bounds. Which file of which folder counts, and whether it may be
+//! trusted, is `layers.rs`'s; the policy files' own format is `swaptier_policies`'. Callers: the agent and `check`.
+
+use swaptier_policies::{Bytes, Fault, Pages, Seconds, SourceFile};
+
+pub use layers::{ConfigError, POLICY_DIRS, Trust, load, policy_files};
+
+use crate::act::zswap_params::ZswapSettings;
+use read::{Reader, Table};
+
+mod layers;
+mod read;
+
+#[cfg(test)]
+mod tests;
+
+/// The settings of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Config {
+    /// `[agent]`.
+    pub agent: AgentConfig,
+    /// `[map]`.
+    pub map: MapConfig,
+    /// `[writeback]`.
+    pub writeback: WritebackConfig,
+    /// `[zswap]`: empty means that the host's zswap is left as it is.
+    pub zswap: ZswapSettings,
+}
+
+/// `[agent]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentConfig {
+    /// How often the host is looked at.
+    pub tick: Seconds,
+    /// How often it is decided what to do. Not below `tick`.
+    pub interval: Seconds,
+    /// The folder of the undo log and the journal: an absolute path.
+    pub state_dir: String,
+    /// The folders of the policy files, the weakest first: absolute paths.
+    pub policy_dirs: Vec<String>,
+    /// How much the journal of ticks may take on disk.
+    pub journal: Bytes,
+}
+
+impl Default for AgentConfig {
+    fn default() -> Self {
+        AgentConfig {
+            tick: Seconds(1),
+            interval: Seconds(5),
+            state_dir: "/var/lib/swaptier".to_owned(),
+            policy_dirs: POLICY_DIRS.map(str::to_owned).to_vec(),
+            // An hour of ticks of a host with fifty cgroups.
+            journal: Bytes(64 << 20),
+        }
+    }
+}
+
+/// `[map]`: the size of the shadow map.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MapConfig {
+    /// How many slots of swap can be seen at all. `None`: as many as the map's own default.
+    pub slots: Option<u64>,
+    /// How many frames of 512 slots are kept ready for pages to come. `None`: the map's own default.
+    pub reserve: Option<u64>,
+}
+
+/// `[writeback]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WritebackConfig {
+    /// How to write back.
+    pub dialect: DialectChoice,
+    /// The most that one round may ask for.
+    pub max_pages_per_round: Pages,
+    /// How long one write to a cgroup, or one round, may take.
+    pub deadline: Seconds,
+}
+
+impl Default for WritebackConfig {
+    fn default() -> Self {
+        // 256 MiB at 4 KiB a page: a second or two of a slow disk.
+        let max_pages_per_round = Pages(65_536);
+        WritebackConfig { dialect: DialectChoice::Auto, max_pages_per_round, deadline: Seconds(10) }
+    }
+}
+
+/// Which way of writing back is to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialectChoice {
+    /// The best that this host has.
+    Auto,
+    /// zswap's own shrink worker.
+    Worker,
+    /// A small `memory.reclaim` with the shrinker on.
+    Gate,
+    /// Nothing is written back.
+    None,
+}
+
+const DIALECTS: [(&str, DialectChoice); 4] = [
+    ("auto", DialectChoice::Auto),
+    ("worker", DialectChoice::Worker),
+    ("gate", DialectChoice::Gate),
+    ("none", DialectChoice::None),
+];
+
+/// The tables in force, and those that are not yet.
+const TABLES: [&str; 4] = ["agent", "map", "writeback", "zswap"];
+const LATER: [&str; 3] = ["area", "metrics", "socket"];
+
+impl Config {
+    /// Reads the text of a `swaptier.toml`; all that is wrong with it at once.
+    pub fn parse(source: &SourceFile) -> Result<Config, Vec<Fault>> {
+        let mut reader = Reader::new(source);
+        let Some(tree) = reader.parse() else { return Err(reader.into_faults()) };
+        let top = Table::top(&tree);
+        reader.only(&top, &[TABLES.as_slice(), &LATER].concat());
+        for name in LATER {
+            if let Some(at) = top.key(name) {
+                let help = Some("leave it out: what it would do does not happen".to_owned());
+                reader.fault(&at, format!("`{name}` is not in force yet in this version"), help);
+            }
+        }
+        let config = Config {
+            agent: agent(&mut reader, &top),
+            map: map(&mut reader, &top),
+            writeback: writeback(&mut reader, &top),
+            zswap: zswap(&mut reader, &top),
+        };
+        let faults = reader.into_faults();
+        if faults.is_empty() { Ok(config) } else { Err(faults) }
+    }
+}
+
+fn agent(reader: &mut Reader<'_>, top: &Table<'_>) -> AgentConfig {
+    let mut agent = AgentConfig::default();
+    let known = ["tick", "interval", "state_dir", "policy_dirs", "journal"];
+    let Some(table) = reader.table(top, "agent", &known) else { return agent };
+    let absolute = "an absolute path without `..`";
+    take(&mut agent.tick, seconds(reader, &table, "tick", 60));
+    take(&mut agent.interval, seconds(reader, &table, "interval", 3600));
+    take(&mut agent.state_dir, reader.text(&table, "state_dir", absolute, is_absolute));
+    take(
+        &mut agent.policy_dirs,
+        reader.texts(&table, "policy_dirs", "a list of absolute paths", is_absolute),
+    );
+    take(&mut agent.journal, reader.quantity(&table, "journal", "a size such as \"64M\""));
+    if agent.interval < agent.tick {
+        let key = if table.key("interval").is_some() { "interval" } else { "tick" };
+        let message = format!("`agent.interval` ({}) is below `agent.tick` ({})", agent.interval, agent.tick);
+        reader.fault(&reader.at(&table, key), message, None);
+    }
+    agent
+}
+
+fn map(reader: &mut Reader<'_>, top: &Table<'_>) -> MapConfig {
+    let Some(table) = reader.table(top, "map", &["slots", "reserve"]) else { return MapConfig::default() };
+    MapConfig {
+        // Up to 16 TiB of swap at 4 KiB a page.
+        slots: reader.integer(&table, "slots", 512..=1 << 32),
+        reserve: reader.integer(&table, "reserve", 1..=1 << 20),
+    }
+}
+
+fn writeback(reader: &mut Reader<'_>, top: &Table<'_>) -> WritebackConfig {
+    let mut writeback = WritebackConfig::default();
+    let known = ["dialect", "max_pages_per_round", "deadline"];
+    let Some(table) = reader.table(top, "writeback", &known) else { return writeback };
+    take(&mut writeback.dialect, reader.word(&table, "dialect", &DIALECTS));
+    let pages = reader.integer(&table, "max_pages_per_round", 1..=1 << 32);
+    take(&mut writeback.max_pages_per_round, pages.map(Pages));
+    take(&mut writeback.deadline, seconds(reader, &table, "deadline", 600));
+    writeback
+}
+
+fn zswap(reader: &mut Reader<'_>, top: &Table<'_>) -> ZswapSettings {
+    let known = ["enabled", "max_pool_percent", "accept_threshold_percent", "shrinker_enabled", "compressor"];
+    let Some(table) = reader.table(top, "zswap", &known) else { return ZswapSettings::default() };
+    let mut percent =
+        |key| reader.integer(&table, key, 1..=100).and_then(|percent| u8::try_from(percent).ok());
+    ZswapSettings {
+        max_pool_percent: percent("max_pool_percent"),
+        accept_threshold_percent: percent("accept_threshold_percent"),
+        compressor: reader.text(
+            &table,
+            "compressor",
+            "the name of a compressor such as \"lz4\"",
+            is_plain_name,
+        ),
+        shrinker_enabled: reader.flag(&table, "shrinker_enabled"),
+        enabled: reader.flag(&table, "enabled"),
+    }
+}
+
+/// A time from one second to `most` seconds.
+fn seconds(reader: &mut Reader<'_>, table: &Table<'_>, key: &str, most: u64) -> Option<Seconds> {
+    let time: Seconds = reader.quantity(table, key, "a time such as \"1s\"")?;
+    if (1..=most).contains(&time.0) {
+        return Some(time);
+    }
+    let message = format!("`{key}` must be from {} to {}, not {time}", Seconds(1), Seconds(most));
+    reader.fault(&reader.at(table, key), message, None);
+    None
+}
+
+fn take<T>(into: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *into = given;
+    }
+}
+
+fn is_absolute(path: &str) -> bool {
+    path.starts_with('/') && !path.split('/').any(|part| part == "..") && !path.contains('\0')
+}
+
+fn is_plain_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    !name.is_empty() && name.len() < 32 && name.chars().all(is_plain)
+}
