@@ -1,7 +1,8 @@
 //! Counters of one memory cgroup, written by the probes.
 
-/// Buckets of the age histograms: bucket *n* counts ages from 2^(n−1) up to 2^n − 1 seconds, bucket 0 those under a second.
-pub const AGE_BUCKETS: usize = 25;
+/// Buckets of the age histograms: bucket *n* counts ages from 2^(n−1) up to 2^n − 1 seconds, bucket 0 those
+/// under a second. Ages have 24 bits, so 25 are used; a power of two lets the probes bound an index by a mask.
+pub const AGE_BUCKETS: usize = 32;
 
 /// What happened to the pages of one cgroup itself (its descendants have their own). Index = the kernel's
 /// 16-bit memory cgroup id. All but `id` only rise, until the index passes to another cgroup.
@@ -36,8 +37,6 @@ pub struct Counters {
     pub load_age: [u64; AGE_BUCKETS],
     /// Age of pages when they were written back.
     pub written_back_age: [u64; AGE_BUCKETS],
-    /// Keeps the size a power of two.
-    pub reserved: [u64; 2],
 }
 
 /// The bucket of an age in seconds.
@@ -47,7 +46,7 @@ pub const fn age_bucket(seconds: u64) -> usize {
     if bucket < AGE_BUCKETS { bucket } else { AGE_BUCKETS - 1 }
 }
 
-const _: () = assert!(size_of::<Counters>() == 512);
+const _: () = assert!(size_of::<Counters>() == (12 + 2 * AGE_BUCKETS) * 8);
 
 #[cfg(feature = "user")]
 // SAFETY: plain words, every bit pattern valid, no padding (the size is asserted above).
@@ -59,8 +58,8 @@ mod tests {
 
     #[test]
     fn buckets_are_powers_of_two_and_the_last_is_open() {
-        // 0 → 0; 1 → 1; 2, 3 → 2; 4 → 3; 2^24 − 1 → 24; more → 24.
+        // 0 → 0; 1 → 1; 2, 3 → 2; 4 → 3; 2^24 − 1 → 24; anything beyond → 31.
         let seen: [usize; 7] = [0, 1, 2, 3, 4, (1 << 24) - 1, u64::MAX].map(age_bucket);
-        assert_eq!(seen, [0, 1, 2, 2, 3, 24, 24]);
+        assert_eq!(seen, [0, 1, 2, 2, 3, 24, 31]);
     }
 }

@@ -76,7 +76,7 @@ impl Word {
         State::from_bits(self.0)
     }
 
-    /// *Compressed* bytes in zswap; 0 unless the state is [`State::Zswap`]. A page of 4,096 bytes is stored raw.
+    /// *Compressed* bytes in zswap, or those it last had there. 4,096 means stored raw.
     #[inline(always)]
     pub const fn length(self) -> u64 {
         self.0 >> LENGTH_SHIFT & LENGTH_MASK
@@ -110,6 +110,13 @@ impl Word {
     #[inline(always)]
     pub const fn has(self, bits: u64) -> bool {
         self.history() & bits == bits
+    }
+
+    /// The same word in another state.
+    #[inline(always)]
+    #[must_use]
+    pub const fn in_state(self, state: State) -> Self {
+        Self(self.0 & !7 | state as u64)
     }
 
     /// The same word with these history bits set.

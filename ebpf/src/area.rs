@@ -11,7 +11,7 @@ use swaptier_common::{
 use crate::{
     kernel::{SWAP_INFO_MAX, SWAP_INFO_TYPE, read},
     maps::AREAS,
-    shadow::wake,
+    shadow::{Each, each, wake},
 };
 
 /// Clusters the directory can address: the loader may have made it larger or smaller than it is declared.
@@ -85,28 +85,37 @@ fn on(ctx: &impl EbpfContext, kind: u32, slots: u32) {
 
 #[inline(always)]
 fn lowest_run(kind: u32, clusters: u32) -> Option<u32> {
-    let mut base = 0;
-    // Each round moves past every area in the way; areas are few, so it settles in as many rounds.
-    for _ in 0..MAX_AREAS {
-        let moved = past_areas(kind, base, clusters);
-        if moved == base {
-            break;
-        }
-        base = moved;
-    }
-    (base + clusters <= DIRECTORY_CLUSTERS.load()).then_some(base)
+    let mut run = Run { kind, base: 0, clusters };
+    // Each round moves the run past every area in its way; there are no more rounds to go than areas.
+    each(MAX_AREAS as u32, &mut Settle(&mut run));
+    (run.base + clusters <= DIRECTORY_CLUSTERS.load()).then_some(run.base)
 }
 
-#[inline(never)]
-fn past_areas(kind: u32, base: u32, clusters: u32) -> u32 {
-    let mut base = base;
-    for other in 0..MAX_AREAS as u32 {
-        let Some(area) = AREAS.get_ptr(other) else { continue };
+struct Run {
+    kind: u32,
+    base: u32,
+    clusters: u32,
+}
+
+/// Moves past the area with this index if it is in the way.
+impl Each for Run {
+    #[inline(always)]
+    fn nth(&mut self, nth: u32) {
+        let Some(area) = AREAS.get_ptr(nth) else { return };
         // SAFETY: a map value.
-        let Area { slots, base: from, clusters: length, .. } = unsafe { core::ptr::read_volatile(area) };
-        if other != kind && slots != 0 && base < from + length && from < base + clusters {
-            base = from + length;
+        let Area { slots, base, clusters, .. } = unsafe { core::ptr::read_volatile(area) };
+        let end = base + clusters;
+        if nth != self.kind && slots != 0 && self.base < end && base < self.base + self.clusters {
+            self.base = end;
         }
     }
-    base
+}
+
+struct Settle<'a>(&'a mut Run);
+
+impl Each for Settle<'_> {
+    #[inline(always)]
+    fn nth(&mut self, _round: u32) {
+        each(MAX_AREAS as u32, self.0);
+    }
 }

@@ -5,7 +5,7 @@ use swaptier_common::slot::{State, Word};
 
 use crate::{
     kernel::MAX_FOLIO,
-    shadow::{Place, count_drop, now},
+    shadow::{Each, Place, count_drop, each, now},
 };
 
 /// `zswap_invalidate(entry)`: called for each freed slot, stored in zswap or not. Before 6.18 it misses the
@@ -19,24 +19,31 @@ pub fn zswap_invalidate(ctx: FEntryContext) -> i32 {
 /// `swap_entry_range_free(si, entry, nr)`, where it exists: the range is really returned now.
 #[fentry]
 pub fn swap_entry_range_free(ctx: FEntryContext) -> i32 {
-    freed(ctx.arg(1), ctx.arg::<u64>(2) as u32);
+    let pages = ctx.arg::<u64>(2) as u32;
+    freed(ctx.arg(1), if pages > MAX_FOLIO { MAX_FOLIO } else { pages });
     0
 }
 
 #[inline(always)]
 fn freed(entry: u64, pages: u32) -> Option<()> {
     let place = Place::of(entry, false)?;
-    let now = now();
-    for nth in 0..MAX_FOLIO {
-        if nth >= pages {
-            break;
-        }
-        let changed = place.change(nth, |old| {
-            (old.state() != State::Free).then(|| Word::new(State::Free, 0, old.owner(), now))
+    each(pages, &mut Free { place, now: now() });
+    Some(())
+}
+
+struct Free {
+    place: Place,
+    now: u64,
+}
+
+impl Each for Free {
+    #[inline(always)]
+    fn nth(&mut self, nth: u32) {
+        let changed = self.place.change(nth, |old| {
+            (old.state() != State::Free).then(|| Word::new(State::Free, 0, old.owner(), self.now))
         });
         if let Some(old) = changed {
             count_drop(old);
         }
     }
-    Some(())
 }

@@ -1,14 +1,15 @@
 //! Finding a slot's word and changing it exactly once.
 
 use core::{
+    ffi::c_void,
     intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd},
     mem::offset_of,
 };
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::{bpf_ktime_get_ns, generated::bpf_loop};
 use swaptier_common::{
     BLOCK_CGROUPS, CHUNK_FRAMES, FRAME_SLOTS, FREE_RING, Frame, PAGE_CLUSTERS,
-    cgroup::Counters,
+    cgroup::{AGE_BUCKETS, Counters, age_bucket},
     control::Control,
     event::{Event, Kind},
     slot::{State, Word, entry_offset, entry_type},
@@ -133,6 +134,30 @@ fn directory_cell(cluster: u32) -> Option<*mut u32> {
     Some(unsafe { page.cast::<u32>().add(cluster as usize % PAGE_CLUSTERS) })
 }
 
+/// Something done for each of several: for every slot of a folio, say.
+pub(crate) trait Each {
+    /// Does it for the one with this index.
+    fn nth(&mut self, nth: u32);
+}
+
+/// Does it for the indices below `count`, which is not 0. The first is done in line: most folios have one page.
+/// The others go through `bpf_loop`, whose body the verifier walks once instead of 511 times.
+#[inline(always)]
+pub(crate) fn each<E: Each>(count: u32, change: &mut E) {
+    change.nth(0);
+    if count > 1 {
+        let step = step::<E> as unsafe extern "C" fn(u64, *mut E) -> i64;
+        // SAFETY: `step` has the signature the helper calls with, and `change` outlives the call.
+        unsafe { bpf_loop(count - 1, step as *mut c_void, core::ptr::from_mut(change).cast(), 0) };
+    }
+}
+
+unsafe extern "C" fn step<E: Each>(nth: u64, change: *mut E) -> i64 {
+    // SAFETY: the pointer `each` handed to the helper.
+    unsafe { (*change).nth(nth as u32 + 1) };
+    0
+}
+
 #[inline(always)]
 fn miss(offset: usize) {
     if let Some(control) = control() {
@@ -206,14 +231,20 @@ fn forget(counters: *mut Counters) -> u32 {
     0
 }
 
-/// Adds to the counter at `offset` of the cgroup with this index.
+/// Adds to the counter at `offset` of the cgroup with this index. `by` may be 0: a test of it would make the
+/// verifier follow every count a loop can end with.
 #[inline(always)]
 pub(crate) fn count(index: u16, offset: usize, by: u64) {
-    if by > 0
-        && let Some(counters) = counters(index)
-    {
+    if let Some(counters) = counters(index) {
         add(counters, offset, by);
     }
+}
+
+/// Adds one to the histogram at `offset` of the counters. The verifier wants to see the bound it is told.
+#[inline(always)]
+pub(crate) fn count_age(counters: *mut Counters, offset: usize, seconds: u64) {
+    let bucket = core::hint::black_box(age_bucket(seconds)) & (AGE_BUCKETS - 1);
+    add(counters, offset + 8 * bucket, 1);
 }
 
 /// Books the end of a zswap copy if this is what the replaced word stood for.

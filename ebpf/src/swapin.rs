@@ -9,8 +9,8 @@ use swaptier_common::{
 };
 
 use crate::{
-    kernel::{MAX_FOLIO, folio_entry, folio_pages},
-    shadow::{Place, count},
+    kernel::{folio_entry, folio_pages},
+    shadow::{Each, Place, count, each},
 };
 
 /// `zswap_folio_swapin(folio)`: the folio is read from the device, neither from zswap nor from zeroes. A
@@ -25,21 +25,27 @@ pub fn zswap_folio_swapin(ctx: FEntryContext) -> i32 {
 fn read(folio: *const u8) -> Option<()> {
     let place = Place::of(folio_entry(folio)?, false)?;
     let pages = folio_pages(folio);
-    let (owner, mut regrets) = (place.get(0).owner(), 0);
-    for nth in 0..MAX_FOLIO {
-        if nth >= pages {
-            break;
-        }
-        let changed = place.change(nth, |old| match old.state() {
+    let owner = place.get(0).owner();
+    let mut read = Read { place, regrets: 0 };
+    each(pages, &mut read);
+    count(owner, offset_of!(Counters, read_pages), u64::from(pages));
+    count(owner, offset_of!(Counters, regret_pages), read.regrets);
+    Some(())
+}
+
+struct Read {
+    place: Place,
+    regrets: u64,
+}
+
+impl Each for Read {
+    #[inline(always)]
+    fn nth(&mut self, nth: u32) {
+        let changed = self.place.change(nth, |old| match old.state() {
             State::Phys => Some(old.with(LOADED)),
             State::Unknown => Some(Word::new(State::Phys, 0, old.owner(), old.stamp()).with(LOADED)),
             _ => None,
         });
-        if changed.is_some_and(|old| old.has(WRITTEN_BACK) && !old.has(LOADED)) {
-            regrets += 1;
-        }
+        self.regrets += u64::from(changed.is_some_and(|old| old.has(WRITTEN_BACK) && !old.has(LOADED)));
     }
-    count(owner, offset_of!(Counters, read_pages), u64::from(pages));
-    count(owner, offset_of!(Counters, regret_pages), regrets);
-    Some(())
 }

@@ -7,15 +7,15 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext},
 };
 use swaptier_common::{
-    cgroup::{Counters, age_bucket},
+    cgroup::Counters,
     control::Control,
     event::Kind,
     slot::{LARGE, State, WRITING, WRITTEN_BACK, Word},
 };
 
 use crate::{
-    kernel::{MAX_FOLIO, Owner, folio_entry, folio_pages},
-    shadow::{Place, add, control, count, count_drop, counters, counters_of, now, peek, wake},
+    kernel::{Owner, folio_entry, folio_pages},
+    shadow::{Each, Place, add, control, count, count_age, count_drop, counters, counters_of, each, now, peek, wake},
 };
 
 /// `folio_alloc_swap(folio, gfp)` returned (6.18).
@@ -61,16 +61,23 @@ fn allocated(folio: *const u8, entry: u64) -> Option<()> {
     }
     let owner = Owner::of_folio(folio);
     counters_of(owner);
-    let (pages, now) = (folio_pages(folio), now());
-    for nth in 0..MAX_FOLIO {
-        if nth >= pages {
-            break;
-        }
-        place.change(nth, |old| {
-            (old.state() == State::Free).then(|| Word::new(State::Folio, 0, owner.index, now))
+    each(folio_pages(folio), &mut Allocate { place, owner: owner.index, now: now() });
+    Some(())
+}
+
+struct Allocate {
+    place: Place,
+    owner: u16,
+    now: u64,
+}
+
+impl Each for Allocate {
+    #[inline(always)]
+    fn nth(&mut self, nth: u32) {
+        self.place.change(nth, |old| {
+            (old.state() == State::Free).then(|| Word::new(State::Folio, 0, self.owner, self.now))
         });
     }
-    Some(())
 }
 
 /// A folio is about to be written out: `swap_writeout(folio, …)`, on older kernels `swap_writepage(page, …)`.
@@ -90,27 +97,37 @@ pub fn swap_writeout_enter_second(ctx: FEntryContext) -> i32 {
 #[inline(always)]
 fn begun(folio: *const u8) -> Option<()> {
     let place = Place::of(folio_entry(folio)?, true)?;
-    let owner = match place.get(0).state() {
+    let first = place.get(0);
+    let owner = match first.state() {
         State::Free | State::Unknown => {
             let owner = Owner::of_folio(folio);
             counters_of(owner);
-            Some(owner.index)
+            owner.index
         }
-        _ => None,
+        _ => first.owner(),
     };
-    let (pages, now) = (folio_pages(folio), now());
+    let pages = folio_pages(folio);
     let writing = if pages > 1 { WRITING | LARGE } else { WRITING };
-    for nth in 0..MAX_FOLIO {
-        if nth >= pages {
-            break;
-        }
-        place.change(nth, |old| match old.state() {
+    each(pages, &mut Begin { place, owner, writing, now: now() });
+    Some(())
+}
+
+struct Begin {
+    place: Place,
+    owner: u16,
+    writing: u64,
+    now: u64,
+}
+
+impl Each for Begin {
+    #[inline(always)]
+    fn nth(&mut self, nth: u32) {
+        self.place.change(nth, |old| match old.state() {
             _ if old.has(WRITING) => None,
-            State::Zswap => Some(old.with(writing)),
-            _ => Some(Word::new(State::Folio, 0, owner.unwrap_or(old.owner()), now).with(writing)),
+            State::Zswap => Some(old.with(self.writing)),
+            _ => Some(Word::new(State::Folio, 0, self.owner, self.now).with(self.writing)),
         });
     }
-    Some(())
 }
 
 /// `swap_writeout(folio, …)` returned.
@@ -137,25 +154,29 @@ fn ended(folio: *const u8, returned: i32) -> Option<()> {
         return None;
     }
     let pages = if first.has(LARGE) { folio_pages(folio) } else { 1 };
-    let mut zeroes = 0;
-    for nth in 0..MAX_FOLIO {
-        if nth >= pages {
-            break;
-        }
-        let changed = place.change(nth, |old| {
-            let state = if old.state() == State::Folio && returned == 0 { State::Zero } else { old.state() };
-            old.has(WRITING).then(|| {
-                Word::new(state, old.length(), old.owner(), old.stamp())
-                    .with(old.history())
-                    .without(WRITING | LARGE)
-            })
-        });
-        if changed.is_some_and(|old| old.state() == State::Folio) && returned == 0 {
-            zeroes += 1;
-        }
-    }
-    count(first.owner(), offset_of!(Counters, zero_pages), zeroes);
+    let mut end = End { place, is_written: returned == 0, zeroes: 0 };
+    each(pages, &mut end);
+    count(first.owner(), offset_of!(Counters, zero_pages), end.zeroes);
     Some(())
+}
+
+struct End {
+    place: Place,
+    is_written: bool,
+    zeroes: u64,
+}
+
+impl Each for End {
+    #[inline(always)]
+    fn nth(&mut self, nth: u32) {
+        let changed = self.place.change(nth, |old| {
+            let is_zero = old.state() == State::Folio && self.is_written;
+            let state = if is_zero { State::Zero } else { old.state() };
+            old.has(WRITING).then(|| old.in_state(state).without(WRITING | LARGE))
+        });
+        let was_zero = changed.is_some_and(|old| old.state() == State::Folio) && self.is_written;
+        self.zeroes += u64::from(was_zero);
+    }
 }
 
 /// `__swap_writepage(folio, …)`: the data goes to the device.
@@ -178,25 +199,33 @@ pub fn swap_writepage_device_second(ctx: FEntryContext) -> i32 {
 fn written(folio: *const u8) -> Option<()> {
     let place = Place::of(folio_entry(folio)?, true)?;
     let (pages, now) = (folio_pages(folio), now());
-    if pages == 1 && !place.get(0).has(WRITING) {
+    let first = place.get(0);
+    if pages == 1 && !first.has(WRITING) {
         return written_back(place, now);
     }
-    let mut direct = 0;
-    let owner = place.get(0).owner();
-    for nth in 0..MAX_FOLIO {
-        if nth >= pages {
-            break;
-        }
-        let changed = place.change(nth, |old| {
-            (old.state() != State::Phys).then(|| Word::new(State::Phys, 0, old.owner(), now))
+    let mut direct = Direct { place, now, pages: 0 };
+    each(pages, &mut direct);
+    count(first.owner(), offset_of!(Counters, direct_pages), direct.pages);
+    Some(())
+}
+
+struct Direct {
+    place: Place,
+    now: u64,
+    pages: u64,
+}
+
+impl Each for Direct {
+    #[inline(always)]
+    fn nth(&mut self, nth: u32) {
+        let changed = self.place.change(nth, |old| {
+            (old.state() != State::Phys).then(|| Word::new(State::Phys, 0, old.owner(), self.now))
         });
         if let Some(old) = changed {
             count_drop(old);
-            direct += 1;
+            self.pages += 1;
         }
     }
-    count(owner, offset_of!(Counters, direct_pages), direct);
-    Some(())
 }
 
 #[inline(always)]
@@ -209,7 +238,7 @@ fn written_back(place: Place, now: u64) -> Option<()> {
     if let Some(counters) = counters(old.owner()) {
         add(counters, offset_of!(Counters, written_back_pages), 1);
         add(counters, offset_of!(Counters, written_back_bytes), old.length());
-        add(counters, offset_of!(Counters, written_back_age) + 8 * age_bucket(old.age(now)), 1);
+        count_age(counters, offset_of!(Counters, written_back_age), old.age(now));
     }
     let control = control()?;
     add(control, offset_of!(Control, written_back_pages), 1);

@@ -8,13 +8,13 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext},
 };
 use swaptier_common::{
-    cgroup::{Counters, age_bucket},
+    cgroup::Counters,
     slot::{LARGE, LOADED, State, WRITING, Word},
 };
 
 use crate::{
     kernel::{Owner, ZSWAP_ENTRY_LENGTH, ZSWAP_ENTRY_LRU, ZSWAP_ENTRY_SWPENTRY, ZSWAP_LIST_LRU, folio_entry, load, read},
-    shadow::{Place, add, count_drop, counters, counters_of, now},
+    shadow::{Place, add, count_age, count_drop, counters, counters_of, now},
 };
 
 /// 1 where `zswap_load` returns `bool`, 0 where it returns `int` with 0 for success.
@@ -64,9 +64,7 @@ pub fn zswap_entry_free(ctx: FEntryContext) -> i32 {
     let swpentry: u64 = unsafe { load(entry, &ZSWAP_ENTRY_SWPENTRY) };
     let Some(place) = Place::of(swpentry, false) else { return 0 };
     let changed = place.change(0, |old| match old.state() {
-        State::Zswap | State::Unknown => {
-            Some(Word::new(State::Folio, old.length(), old.owner(), old.stamp()).with(old.history()))
-        }
+        State::Zswap | State::Unknown => Some(old.in_state(State::Folio)),
         _ => None,
     });
     if let Some(old) = changed {
@@ -97,6 +95,6 @@ fn loaded(folio: *const u8) -> Option<()> {
     })?;
     let counters = counters(old.owner())?;
     add(counters, offset_of!(Counters, loaded_pages), 1);
-    add(counters, offset_of!(Counters, load_age) + 8 * age_bucket(old.age(now)), 1);
+    count_age(counters, offset_of!(Counters, load_age), old.age(now));
     Some(())
 }

@@ -78,27 +78,48 @@ fn lru_item(parameters: &[String], _: Returns) -> bool {
     parameters.len() == 4 && parameters[0] == "lru" && parameters[3] == "memcg"
 }
 
-const fn way(program: &'static str, function: &'static str, at: At, fits: fn(&[String], Returns) -> bool) -> Way {
+const fn way(
+    program: &'static str,
+    function: &'static str,
+    at: At,
+    fits: fn(&[String], Returns) -> bool,
+) -> Way {
     Way { program, function, at, fits }
 }
 
 /// In the order of attaching: what ends a state before what begins it, so that nothing begun while we attach
 /// is missed when it ends.
 const HOOKS: [Hook; 12] = [
-    Hook { sees: "swap areas switched on", need: Need::Map, ways: &[way("zswap_swapon", "zswap_swapon", At::Entry, always)] },
-    Hook { sees: "swap areas switched off", need: Need::Map, ways: &[way("zswap_swapoff", "zswap_swapoff", At::Entry, always)] },
+    Hook {
+        sees: "swap areas switched on",
+        need: Need::Map,
+        ways: &[way("zswap_swapon", "zswap_swapon", At::Entry, always)],
+    },
+    Hook {
+        sees: "swap areas switched off",
+        need: Need::Map,
+        ways: &[way("zswap_swapoff", "zswap_swapoff", At::Entry, always)],
+    },
     Hook {
         sees: "swap areas that were there before",
         need: Need::Or("slots of swap areas switched on before the agent are not tracked"),
         ways: &[way("swap_show", "swap_show", At::Entry, always)],
     },
-    Hook { sees: "slots freed", need: Need::Map, ways: &[way("zswap_invalidate", "zswap_invalidate", At::Entry, always)] },
+    Hook {
+        sees: "slots freed",
+        need: Need::Map,
+        ways: &[way("zswap_invalidate", "zswap_invalidate", At::Entry, always)],
+    },
     Hook {
         sees: "ranges of slots freed",
         need: Need::Extra,
         ways: &[way("swap_entry_range_free", "swap_entry_range_free", At::Entry, always)],
     },
-    Hook { sees: "zswap copies dropped", need: Need::Map, ways: &[way("zswap_entry_free", "zswap_entry_free", At::Entry, always)] },
+    Hook {
+        sees: "zswap copies dropped",
+        need: Need::Map,
+        ways: &[way("zswap_entry_free", "zswap_entry_free", At::Entry, always)],
+    },
     Hook {
         sees: "pages going to the device",
         need: Need::Map,

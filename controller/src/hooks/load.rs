@@ -199,11 +199,8 @@ impl Loaded {
 }
 
 fn load_program(ebpf: &mut Ebpf, attach: &Attach, btf: &Btf) -> Result<(), HookError> {
-    let error = |source| HookError::Program {
-        program: attach.program,
-        function: attach.function.clone(),
-        source,
-    };
+    let error =
+        |source| HookError::Program { program: attach.program, function: attach.function.clone(), source };
     let program = ebpf.program_mut(attach.program).ok_or(HookError::Map(attach.program))?;
     match attach.at {
         At::Entry => {
@@ -218,11 +215,8 @@ fn load_program(ebpf: &mut Ebpf, attach: &Attach, btf: &Btf) -> Result<(), HookE
 }
 
 fn attach_program(ebpf: &mut Ebpf, attach: &Attach) -> Result<(), HookError> {
-    let error = |source| HookError::Program {
-        program: attach.program,
-        function: attach.function.clone(),
-        source,
-    };
+    let error =
+        |source| HookError::Program { program: attach.program, function: attach.function.clone(), source };
     match ebpf.program_mut(attach.program).ok_or(HookError::Map(attach.program))? {
         Program::FEntry(program) => program.attach().map(drop).map_err(error),
         Program::FExit(program) => program.attach().map(drop).map_err(error),

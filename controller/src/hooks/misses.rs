@@ -20,8 +20,10 @@ struct InfoAttr {
 /// Skipped runs of one program since it was loaded; `None` where the kernel does not tell.
 pub(super) fn recursion_misses(program: BorrowedFd<'_>) -> Option<u64> {
     let mut info = [0_u64; INFO_BYTES / 8];
-    let attr = InfoAttr { fd: program.as_raw_fd() as u32, len: INFO_BYTES as u32, info: info.as_mut_ptr() as u64 };
+    let attr =
+        InfoAttr { fd: program.as_raw_fd() as u32, len: INFO_BYTES as u32, info: info.as_mut_ptr() as u64 };
     // SAFETY: the kernel writes at most `len` bytes to `info`, which lives through the call.
-    let done = unsafe { libc::syscall(libc::SYS_bpf, OBJ_GET_INFO_BY_FD, &raw const attr, size_of::<InfoAttr>()) };
+    let done =
+        unsafe { libc::syscall(libc::SYS_bpf, OBJ_GET_INFO_BY_FD, &raw const attr, size_of::<InfoAttr>()) };
     (done == 0).then(|| info[RECURSION_MISSES / 8])
 }

@@ -30,7 +30,9 @@ pub enum HookError {
     #[error("this kernel has no function to watch for: {0}")]
     Uncovered(String),
     /// The address of `zswap_list_lru` is hidden or missing.
-    #[error("/proc/kallsyms shows no address for zswap_list_lru: CAP_SYSLOG is missing, kernel.kptr_restrict is 2, or this kernel has no zswap")]
+    #[error(
+        "/proc/kallsyms shows no address for zswap_list_lru: CAP_SYSLOG is missing, kernel.kptr_restrict is 2, or this kernel has no zswap"
+    )]
     Symbol,
     /// The pin folder could not be used.
     #[error("{path}: {source}; is bpffs mounted on /sys/fs/bpf?")]

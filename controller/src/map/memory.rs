@@ -72,7 +72,10 @@ impl Mapping {
     /// # Safety
     /// Every bit pattern must be a valid `T`, and a value torn between two writes must be of use.
     pub(super) unsafe fn read<T: Copy>(&self, index: usize) -> T {
-        assert!((index + 1) * size_of::<T>() <= self.bytes, "an index of the map's own layout is inside the map");
+        assert!(
+            (index + 1) * size_of::<T>() <= self.bytes,
+            "an index of the map's own layout is inside the map"
+        );
         // SAFETY: inside the mapping; the caller vouches for the type.
         unsafe { self.start.as_ptr().cast::<T>().add(index).read_volatile() }
     }

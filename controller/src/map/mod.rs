@@ -15,7 +15,8 @@ use std::{
 
 use aya::maps::{ArrayOfMaps, Map, MapData, MapError};
 use swaptier_common::{
-    BLOCK_CGROUPS, CHUNK_FRAMES, DirectoryPage, FRAME_SLOTS, FREE_RING, Frame, FreeRing, MAX_BLOCKS, MAX_CHUNKS,
+    BLOCK_CGROUPS, CHUNK_FRAMES, DirectoryPage, FRAME_SLOTS, FREE_RING, Frame, FreeRing, MAX_BLOCKS,
+    MAX_CHUNKS,
     area::{Area, MAX_AREAS},
     cgroup::Counters,
     control::Control,

@@ -70,7 +70,9 @@ fn each_kernel_gets_the_programs_of_its_prototypes() {
     let newer = programs(&newer());
     assert!(newer.contains(&"folio_alloc_swap") && newer.contains(&"swap_writeout_enter"));
     let newest = programs(&newest());
-    assert!(newest.contains(&"swap_writepage_device_second") && newest.contains(&"swap_writeout_exit_second"));
+    assert!(
+        newest.contains(&"swap_writepage_device_second") && newest.contains(&"swap_writeout_exit_second")
+    );
     assert!(!newest.contains(&"swap_writepage_device"), "its first argument is no folio: {newest:?}");
 }
 
