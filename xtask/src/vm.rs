@@ -65,11 +65,15 @@ pub(crate) fn run(args: Vm) -> Result<u8> {
     Ok(exit_code(&guest.run(to_stdout)?))
 }
 
-/// Passes a guest's output on at once.
+/// Exit code of a program that SIGPIPE ended, as a shell has it.
+const READER_GONE: i32 = 141;
+
+/// Passes a guest's output on at once. When nobody reads it any more, the guest ends with us.
 pub(crate) fn to_stdout(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
-    // Nobody reads any more: the guest's ending still counts.
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
+    if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
+        std::process::exit(READER_GONE);
+    }
 }
 
 /// The exit code that tells how a guest ended.

@@ -221,7 +221,8 @@ impl Drop for Machine {
 
 /// Reads in a thread, so that waiting can have a limit. The channel closes when QEMU does.
 fn reader(mut from: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (send, receive) = mpsc::channel();
+    // Bounded: a guest that prints faster than we can pass on has to wait.
+    let (send, receive) = mpsc::sync_channel(64);
     thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
