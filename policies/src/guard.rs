@@ -36,7 +36,7 @@ pub enum Broken {
     Idle,
     /// The limit is no multiple of the page size.
     Unaligned,
-    /// An earlier step writes the same file, or writes back the same pages.
+    /// An earlier step writes the same file, or another one writes back the same pages.
     Twice,
     /// The host cannot write back, or the map is not exact.
     CannotWriteBack,

@@ -76,7 +76,6 @@ impl History {
             if self.day != snap.day {
                 ledger.day_spent = Bytes(0);
             }
-            ledger.credited = ledger.credited.min(snap.at);
             ledger.last_round = ledger.last_round.map(|round| round.min(snap.at));
         }
         self.day = snap.day;
@@ -85,6 +84,7 @@ impl History {
     /// Credits the rate of a cgroup up to `now` and gives its ledger.
     pub(crate) fn ledger(&mut self, cgroup: CgroupId, rate: Option<ByteRate>, now: Seconds) -> Ledger {
         let Some(ledger) = self.ledgers.get_mut(&cgroup) else { return Ledger::default() };
+        // A clock that began anew credits nothing now, and counts from here.
         let span = Seconds(now.0.saturating_sub(ledger.credited.0));
         ledger.debt = rate.map_or(Bytes(0), |rate| ledger.debt.saturating_sub(rate.over(span)));
         ledger.credited = now;

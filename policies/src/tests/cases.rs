@@ -151,10 +151,13 @@ fn the_round_bounds_the_pages() {
 
 #[test]
 fn a_small_day_makes_the_default_round_small() {
-    // A day of 4 MiB is one round of 1 024 pages.
-    let view = CgroupView { cold: cold(3_000), ..fresh("a") };
-    let plan = plan(&host().with(5, view), &policy(&format!("{DEMOTE}budget = {{ day = \"4M\" }}")));
-    assert!(plan.describe(&host()).contains("write back 1024 pages"), "{plan:?}");
+    let round = |budget: &str| {
+        let set = policy(&format!("{DEMOTE}{budget}"));
+        set.iter().next().unwrap().demote().unwrap().budget.round
+    };
+    assert_eq!(round(""), Bytes(64 * MIB));
+    assert_eq!(round("budget = { day = \"4M\" }"), Bytes(4 * MIB));
+    assert_eq!(round("budget = { day = \"4G\" }"), Bytes(64 * MIB));
 }
 
 #[test]
@@ -303,6 +306,18 @@ fn a_valve_closed_above_by_another_hand_is_respected() {
     );
     check(&snap(None), &set, "a/b: held: memory.zswap.writeback of a is unknown (p.toml)");
     assert_eq!(plan(&snap(Some(true)), &set).steps.len(), 1);
+}
+
+#[test]
+fn a_valve_closed_above_by_a_policy_that_demotes_is_opened_for_the_round() {
+    let set = policy(&DEMOTE.replace("[demote]", "overflow = \"keep\"\n[demote]"));
+    let closed = |path| CgroupView { zswap_writeback: Some(false), cold: cold(2_000), ..fresh(path) };
+    check(
+        &host().with(5, closed("a")).with(6, closed("a/b")),
+        &set,
+        "a/b: write back 2000 pages older than 10m (2000 pages in zswap for 10m or longer, the oldest for 1h; all of them; p.toml)
+         a: held: cgroup 6 below has a policy of its own (p.toml)",
+    );
 }
 
 #[test]

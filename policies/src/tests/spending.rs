@@ -88,6 +88,17 @@ fn writing_more_than_was_asked_is_paid_back() {
 }
 
 #[test]
+fn budgets_are_bytes_whatever_the_page_size() {
+    // Pages of 64 KiB: 8 MiB = 128 pages a round, 12 MiB = 192 pages a day.
+    let (set, mut history) = (demoting("round = \"8M\", day = \"12M\""), History::default());
+    let mut snap = endless(1_000, 7);
+    snap.page_size = Bytes(65_536);
+    assert_eq!(go(&snap, &set, &mut history), Ok(128));
+    snap.at = Seconds(1_010);
+    assert_eq!(go(&snap, &set, &mut history), Ok(64));
+}
+
+#[test]
 fn there_is_one_round_in_one_second() {
     let (set, mut history) = (demoting("round = \"8M\""), History::default());
     assert_eq!(go(&endless(1_000, 7), &set, &mut history), Ok(2_048));
