@@ -1,6 +1,6 @@
 //! Snapshot and policies → plan. Cannot fail, cannot act.
 //!
-//! Cgroups are taken in the order of their paths: first all limits ([`tiers`]), then all demotions ([`demote`]). A
+//! Cgroups are taken in the order of their paths: first all limits (`tiers`), then all demotions (`demote`). A
 //! cgroup without a policy, and the root, get nothing. Called by the agent each policy interval, by `--dry-run` and
 //! by replay.
 //!

@@ -6,7 +6,7 @@
 
 mod demote;
 pub(crate) mod fault;
-mod grammar;
+pub(crate) mod grammar;
 mod later;
 mod selector;
 mod syntax;

@@ -1,6 +1,6 @@
 //! What is to be done, and what is not done and why: the output of `decide`, the input of the actuators.
 //!
-//! A plan leaves nothing to choose. Each step and each hold carries its reason as data; [`show`] makes the one sentence
+//! A plan leaves nothing to choose. Each step and each hold carries its reason as data; `show` makes the one sentence
 //! that the journal, `explain` and the screen print. Carrying out is the controller's `act`.
 
 mod show;

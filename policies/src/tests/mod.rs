@@ -1,6 +1,7 @@
 //! Worked cases and laws of the decision. What a literal world looks like is here; the stories are in the files.
 
 mod cases;
+mod document;
 mod guard;
 mod laws;
 mod matching;
