@@ -235,7 +235,7 @@ impl Write {
         }
         // The answer to a write is about the value: an unknown compressor is "no such file" too.
         let error = match error.action {
-            "open" => format!("this kernel has no such file here ({error})"),
+            "open" => format!("the kernel lacks this file, or the memory controller is off here ({error})"),
             _ => error.to_string(),
         };
         Outcome::Failed { path, error }

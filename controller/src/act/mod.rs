@@ -17,6 +17,7 @@ mod file;
 mod outcome;
 pub mod reclaim;
 pub mod swap_max;
+pub mod writeback;
 pub mod zswap_max;
 pub mod zswap_params;
 pub mod zswap_writeback;

@@ -48,7 +48,8 @@ pub async fn ask(hands: &Hands, target: Target, bytes: Bytes, swappiness: Option
     hands.busy().run(&place, hands.deadline(), work).await
 }
 
-fn text(bytes: Bytes, swappiness: Option<Swappiness>) -> String {
+/// What is written into the file.
+pub(super) fn text(bytes: Bytes, swappiness: Option<Swappiness>) -> String {
     match swappiness {
         None => bytes.0.to_string(),
         Some(Swappiness::Value(value)) => format!("{} swappiness={value}", bytes.0),

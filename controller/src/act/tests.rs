@@ -235,7 +235,7 @@ async fn a_file_that_this_kernel_lacks_is_a_failure_and_not_a_gone_cgroup() {
     world.fake.remove("sys/fs/cgroup/a/memory.zswap.writeback");
     let outcome = world.apply(Action::SetZswapWriteback { cgroup: world.id, to: false }).await;
     assert!(
-        matches!(&outcome, Outcome::Failed { error, .. } if error.contains("no such file")),
+        matches!(&outcome, Outcome::Failed { error, .. } if error.contains("the kernel lacks this file")),
         "{outcome:?}"
     );
 }

@@ -153,6 +153,49 @@ fn a_cgroup_made_again_at_the_same_path_is_another_one() {
 }
 
 #[test]
+fn what_changes_between_two_ticks_is_seen_by_the_second() {
+    let fake = FakeRoot::host();
+    fake.cgroup("a");
+    fake.cgroup("a/x");
+    let mut tree = CgroupTree::default();
+    let mut read = || {
+        let samples = tree.read(fake.root()).unwrap();
+        (paths(&samples).join(" "), samples.iter().find(|s| s.path == "a/x").map(|s| s.swap_max))
+    };
+    assert_eq!(read(), (" a a/x".into(), Some(Some(Limit::Max))));
+    fake.write("sys/fs/cgroup/a/x/memory.swap.max", "4096\n");
+    assert_eq!(read().1, Some(Some(Limit::Bytes(Bytes(4096)))), "a value");
+    fake.cgroup("a/y");
+    assert_eq!(read().0, " a a/x a/y", "one more");
+    fake.remove("sys/fs/cgroup/a/x");
+    fake.cgroup("a/z");
+    assert_eq!(read().0, " a a/y a/z", "one less and one more: as many links as before");
+    fake.remove("sys/fs/cgroup/a/y");
+    fake.remove("sys/fs/cgroup/a/z");
+    assert_eq!(read().0, " a", "none");
+}
+
+#[test]
+fn more_cgroups_than_files_may_be_open_are_all_read() {
+    let fake = FakeRoot::host();
+    for n in 0..8 {
+        fake.cgroup(&format!("a{n}"));
+    }
+    let mut tree = CgroupTree::with_room(3);
+    for _ in 0..2 {
+        // Eight and the root.
+        assert_eq!(tree.read(fake.root()).unwrap().len(), 9);
+        assert_eq!(tree.kept_open(), 3);
+    }
+    fake.replace_cgroup("a7");
+    assert_eq!(
+        tree.read(fake.root()).unwrap().len(),
+        8,
+        "one that is opened each time is still known by its id"
+    );
+}
+
+#[test]
 fn a_link_in_the_hierarchy_is_not_walked_into() {
     let fake = FakeRoot::host();
     fake.cgroup("a");
