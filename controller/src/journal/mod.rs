@@ -4,7 +4,7 @@
 //! except `restore.rs`, which only ever writes values that were there before. Callers: `act/`, the agent, the commands.
 
 pub use record::{Change, Kind, is_same_value};
-pub use restore::{Fate, Item, Report, restore, restore_where};
+pub use restore::{Fate, Item, Report, preview, restore, restore_where};
 pub use ticks::{Entry, Journal, entries, last};
 pub use undo::{Undo, UndoError};
 

@@ -101,17 +101,22 @@ pub fn restore_where(
 ) -> Report {
     let records: Vec<(u64, Change)> =
         undo.records().rev().filter(|(_, c)| chosen(c)).map(|(seq, c)| (seq, c.clone())).collect();
-    let mut pass = Pass { root, dry_run, foreign: Vec::new(), pretended: BTreeMap::new() };
+    let mut pass = Pass::new(root, dry_run);
     let mut report = Report::default();
     for (seq, change) in records {
-        let (current, fate) = pass.give_back(&change);
-        if !dry_run && !matches!(fate, Fate::Failed { .. }) {
+        let item = pass.give_back(&change);
+        if !dry_run && !matches!(item.fate, Fate::Failed { .. }) {
             undo.done(&[seq]);
         }
-        let Change { path, old, new, .. } = change;
-        report.items.push(Item { path, old, new, current, fate });
+        report.items.push(item);
     }
     report
+}
+
+/// What giving back `changes` (oldest first, from [`Undo::peek`]) would do: a dry run beside a running agent.
+pub fn preview(root: &Root, changes: &[Change]) -> Report {
+    let mut pass = Pass::new(root, true);
+    Report { items: changes.iter().rev().map(|change| pass.give_back(change)).collect() }
 }
 
 /// One way through the log.
@@ -124,17 +129,23 @@ struct Pass<'a> {
     pretended: BTreeMap<String, String>,
 }
 
-impl Pass<'_> {
-    fn give_back(&mut self, change: &Change) -> (Option<String>, Fate) {
+impl<'a> Pass<'a> {
+    fn new(root: &'a Root, dry_run: bool) -> Pass<'a> {
+        Pass { root, dry_run, foreign: Vec::new(), pretended: BTreeMap::new() }
+    }
+
+    fn give_back(&mut self, change: &Change) -> Item {
         let outcome = match change.kind {
             Kind::File => self.file(change),
             Kind::Dir => self.dir(change).map(|fate| (None, fate)),
         };
-        match outcome {
+        let (current, fate) = match outcome {
             Ok(outcome) => outcome,
             Err(e) if e.is_gone() => (None, Fate::Gone),
             Err(e) => (None, Fate::Failed { error: e.to_string() }),
-        }
+        };
+        let Change { path, old, new, .. } = change.clone();
+        Item { path, old, new, current, fate }
     }
 
     fn file(&mut self, change: &Change) -> Result<(Option<String>, Fate), RootError> {

@@ -237,6 +237,8 @@ fn a_dry_run_writes_nothing_and_tells_the_same_story() {
     let told = restore(&world.root, &mut undo, true);
     assert_eq!([world.get(SWAP_MAX), world.get(POOL)], ["16384", "0"]);
     assert_eq!(undo.pending().count(), 3);
+    let peeked = Undo::peek(&world.root, &world.state()).unwrap();
+    assert_eq!(preview(&world.root, &peeked), told, "also beside the agent that holds the lock");
     assert_eq!(restore(&world.root, &mut undo, false), told);
 }
 
