@@ -1,0 +1,18 @@
+//! `swaptier check`.
+
+use super::exit::{Exit, Result};
+use crate::root::Root;
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Policy files, or folders of them
+    files: Vec<std::path::PathBuf>,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(_root: &Root, _args: &Args) -> Result {
+    Ok(Exit::Done)
+}

@@ -1,0 +1,18 @@
+//! `swaptier explain`.
+
+use super::exit::{Exit, Result};
+use crate::root::Root;
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Path of the cgroup below the cgroup root
+    cgroup: String,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(_root: &Root, _args: &Args) -> Result {
+    Ok(Exit::Done)
+}
