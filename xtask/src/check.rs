@@ -70,7 +70,7 @@ fn host(stages: &mut Vec<Stage>) {
         cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])
     });
     stage(stages, "the probes' object", ebpf::verify_build);
-    stage(stages, "cargo test", || cargo(&["test", "--quiet", "--workspace"]));
+    stage(stages, "cargo test", || cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"]));
 }
 
 fn guests(args: &Test, stages: &mut Vec<Stage>, total: &mut Count) {

@@ -32,6 +32,15 @@ impl Accel {
         }
     }
 
+    /// What to boot with after a boot that died: a KVM that works only sometimes does not work.
+    pub(super) fn after_failed_boot(self) -> Self {
+        if self == Self::Kvm {
+            say::note("KVM is not trusted for the next boot; the verdict is forgotten");
+            let _ = fs::remove_file(paths::lab().join("accel"));
+        }
+        Self::Tcg
+    }
+
     /// The kept verdict, or a new one by a probe boot of `kernel`. `SWAPTIER_ACCEL=tcg|kvm` overrides.
     pub(super) fn choose(kernel: &Kernel) -> Result<Self> {
         match std::env::var("SWAPTIER_ACCEL").as_deref() {

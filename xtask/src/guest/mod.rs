@@ -108,7 +108,7 @@ impl Guest {
     /// When the lab fails: no kernel, no QEMU, no space. How the guest itself ended is in the result.
     pub(crate) fn run(&self, mut on_output: impl FnMut(&[u8])) -> Result<Run> {
         let kernel = Kernel::get(&self.kernel)?;
-        let accel = Accel::choose(&kernel)?;
+        let mut accel = Accel::choose(&kernel)?;
         say::step(&format!(
             "guest {}: {} MiB, {} processors, {} disks, {}",
             kernel.release,
@@ -126,6 +126,7 @@ impl Guest {
                 return Ok(run);
             }
             retries += 1;
+            accel = accel.after_failed_boot();
             say::note(&format!(
                 "died before init, booting again (retry {retries}); log: {}",
                 run.console.display()
