@@ -1,22 +1,202 @@
-//! `swaptier restore`.
+//! `swaptier restore`: gives back every value that an agent changed and could not give back itself.
+//!
+//! What may be written is decided by `journal::restore`; here is only who may, from which folder, and the printing.
+//! systemd runs it after the agent, however that ended.
 
-use super::exit::{Exit, Result};
-use crate::root::Root;
+use std::{fmt::Write as _, path::PathBuf};
+
+use serde::Serialize;
+
+use super::{
+    exit::{Exit, Failure, Result},
+    output::{Paint, Tone, plain, say, say_json},
+    settings,
+};
+use crate::{
+    config::Config,
+    journal::{self, Fate, Item, Report, Undo},
+    root::Root,
+};
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only says what would be done
+    /// Only says what would be written
     #[arg(long)]
     dry_run: bool,
-    /// Skips damaged lines of the undo log
+    /// Leaves out damaged lines of the undo log
     #[arg(long)]
     force: bool,
+    /// The state folder, if it is another than the configured one
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
     /// Prints JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(_root: &Root, _args: &Args) -> Result {
-    Ok(Exit::Done)
+/// What was done. The JSON of `--json` is a versioned interface.
+#[derive(Debug, Serialize)]
+struct Said {
+    schema: u32,
+    dry_run: bool,
+    /// Records of an earlier boot: the kernel forgot those values itself.
+    voided: usize,
+    #[serde(flatten)]
+    report: Report,
+}
+
+pub(super) fn run(root: &Root, args: &Args) -> Result {
+    let said = give_back(root, args)?;
+    if args.json { say_json(&said)? } else { say(&said.render(Paint::of_stdout()))? }
+    Ok(if said.report.is_complete() { Exit::Done } else { Exit::Failed })
+}
+
+fn give_back(root: &Root, args: &Args) -> std::result::Result<Said, Failure> {
+    let dir = match &args.state_dir {
+        Some(dir) => dir.clone(),
+        None => configured(root)?,
+    };
+    let said = |voided, report| Said { schema: 1, dry_run: args.dry_run, voided, report };
+    if args.dry_run || !dir.exists() {
+        // Without the lock: beside a running agent too. A folder that is not there is not made for this.
+        let pending = Undo::peek(root, &dir).map_err(settings::of_undo)?;
+        return Ok(said(0, journal::preview(root, &pending)));
+    }
+    let open = if args.force { Undo::open_skipping_damage } else { Undo::open };
+    let mut undo = open(root, &dir).map_err(settings::of_undo)?;
+    Ok(said(undo.voided(), journal::restore(root, &mut undo, false)))
+}
+
+/// The configured state folder. A configuration that is broken by now must not keep the host changed: then the usual
+/// folder is taken, if something waits there.
+fn configured(root: &Root) -> std::result::Result<PathBuf, Failure> {
+    let failure = match settings::config(root) {
+        Ok(config) => return Ok(settings::state_dir(root, &config, None)),
+        Err(failure) => failure,
+    };
+    let usual = settings::state_dir(root, &Config::default(), None);
+    if Undo::peek(root, &usual).is_ok_and(|pending| !pending.is_empty()) {
+        return Ok(usual);
+    }
+    let Failure { exit, error } = failure;
+    let message = format!("{error:#}\nthe state folder is not known; name it with --state-dir");
+    Err(Failure::say(exit, message))
+}
+
+impl Said {
+    fn render(&self, paint: Paint) -> String {
+        let items = &self.report.items;
+        let mut text = String::new();
+        if items.is_empty() {
+            text.push_str("nothing to restore\n");
+        }
+        // Writing into a `String` cannot fail.
+        for item in items {
+            let _ = writeln!(text, "{}", paint.tone(tone(item), &self.line(item)));
+        }
+        if self.voided > 0 {
+            let _ = writeln!(
+                text,
+                "{} of an earlier boot dropped: the kernel forgot those values itself",
+                records(self.voided)
+            );
+        }
+        let failed = self.report.count(|fate| matches!(fate, Fate::Failed { .. }));
+        if failed > 0 {
+            let _ = writeln!(text, "{} failed and kept in the log: run it again", records(failed));
+        }
+        text
+    }
+
+    fn line(&self, item: &Item) -> String {
+        let line = plain(&item.to_string());
+        match (&item.fate, self.dry_run) {
+            (Fate::Restored, true) => format!("would be {line}"),
+            _ => line,
+        }
+    }
+}
+
+fn records(number: usize) -> String {
+    format!("{number} {}", if number == 1 { "record" } else { "records" })
+}
+
+fn tone(item: &Item) -> Tone {
+    match item.fate {
+        Fate::Restored | Fate::Already | Fate::Gone => Tone::Good,
+        Fate::Foreign => Tone::Care,
+        Fate::Failed { .. } => Tone::Bad,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{fake::FakeRoot, journal::Change};
+
+    const FILE: &str = "sys/fs/cgroup/a/memory.swap.max";
+
+    /// A host on which an agent died after it set one limit.
+    fn host() -> FakeRoot {
+        let fake = FakeRoot::host();
+        let id = fake.cgroup("a");
+        let mut undo = Undo::open(fake.root(), &fake.path("var/lib/swaptier")).unwrap();
+        undo.note(&[Change::file(FILE, Some(id), "max", "8192", "policy a.toml")]).unwrap();
+        fake.write(FILE, "8192\n");
+        fake
+    }
+
+    fn args(dry_run: bool) -> Args {
+        Args { dry_run, force: false, state_dir: None, json: false }
+    }
+
+    #[test]
+    fn what_is_pending_is_given_back_once() {
+        let fake = host();
+        let said = give_back(fake.root(), &args(false)).unwrap();
+        assert_eq!(said.render(Paint::NONE), format!("restored /{FILE}: 8192 -> max\n"));
+        assert_eq!(fake.read(FILE), "max");
+        let again = give_back(fake.root(), &args(false)).unwrap();
+        assert_eq!(again.render(Paint::NONE), "nothing to restore\n");
+    }
+
+    #[test]
+    fn a_dry_run_writes_nothing_and_needs_no_lock() {
+        let fake = host();
+        let holder = Undo::open(fake.root(), &fake.path("var/lib/swaptier")).unwrap();
+        let said = give_back(fake.root(), &args(true)).unwrap();
+        assert_eq!(said.render(Paint::NONE), format!("would be restored /{FILE}: 8192 -> max\n"));
+        assert_eq!(fake.read(FILE), "8192");
+        assert_eq!(holder.pending().count(), 1);
+    }
+
+    #[test]
+    fn a_running_agent_keeps_its_values_and_is_named() {
+        let fake = host();
+        let _holder = Undo::open(fake.root(), &fake.path("var/lib/swaptier")).unwrap();
+        let failure = give_back(fake.root(), &args(false)).unwrap_err();
+        assert_eq!(failure.exit, Exit::Busy);
+        let message = failure.error.to_string();
+        assert!(message.contains(&format!("locked by process {}", std::process::id())), "{message}");
+        assert_eq!(fake.read(FILE), "8192");
+    }
+
+    #[test]
+    fn a_broken_configuration_does_not_keep_the_host_changed() {
+        let fake = host();
+        fake.write("etc/swaptier/swaptier.toml", "nonsense");
+        assert_eq!(give_back(fake.root(), &args(false)).unwrap().report.items.len(), 1);
+        assert_eq!(fake.read(FILE), "max");
+        // Now nothing waits in the usual folder: something may wait in one whose name cannot be read.
+        assert_eq!(give_back(fake.root(), &args(false)).unwrap_err().exit, Exit::Invalid);
+    }
+
+    #[test]
+    fn nothing_is_made_where_there_is_no_state_folder() {
+        let fake = FakeRoot::host();
+        let said = give_back(fake.root(), &args(false)).unwrap();
+        assert_eq!(said.render(Paint::NONE), "nothing to restore\n");
+        assert!(!fake.path("var/lib/swaptier").exists());
+    }
 }

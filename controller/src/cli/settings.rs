@@ -1,0 +1,72 @@
+//! What the commands share before they do anything: the configuration and the policies in force, the state folder, and
+//! how their errors become exit codes. Called by the commands; the agent's own life is not here.
+
+use std::path::PathBuf;
+
+use swaptier_policies::PolicySet;
+
+use super::exit::{Exit, Failure};
+use crate::{
+    config::{self, Config, ConfigError, Trust},
+    journal::UndoError,
+    root::Root,
+};
+
+/// The settings in force.
+pub(super) fn config(root: &Root) -> Result<Config, Failure> {
+    config::load(root, Trust::of(root), None).map_err(of_config)
+}
+
+/// The policies in force; all that is wrong with them at once.
+pub(super) fn policies(root: &Root, config: &Config) -> Result<PolicySet, Failure> {
+    let files = config::policy_files(root, Trust::of(root), &config.agent.policy_dirs)
+        .map_err(|errors| all(errors.into_iter().map(of_config)))?;
+    PolicySet::load(&files).map_err(|faults| of_config(ConfigError::Invalid(faults)))
+}
+
+/// The state folder: the one that is given, else the configured one.
+pub(super) fn state_dir(root: &Root, config: &Config, given: Option<&PathBuf>) -> PathBuf {
+    match given {
+        Some(dir) => dir.clone(),
+        None => root.host_path(&config.agent.state_dir),
+    }
+}
+
+/// A configuration that cannot be used.
+pub(super) fn of_config(error: ConfigError) -> Failure {
+    let exit = match &error {
+        ConfigError::Read(read) if is_refused(read.errno()) => Exit::NotPermitted,
+        ConfigError::Read(_) => Exit::Failed,
+        ConfigError::Untrusted { .. } | ConfigError::Invalid(_) => Exit::Invalid,
+    };
+    Failure::new(exit, error)
+}
+
+/// A state folder or an undo log that cannot be used.
+pub(super) fn of_undo(error: UndoError) -> Failure {
+    match &error {
+        UndoError::Held { .. } => Failure::say(
+            Exit::Busy,
+            format!("{error}: stop it first (an agent that stops gives everything back by itself)"),
+        ),
+        UndoError::Io { source, .. } if is_refused(source.raw_os_error()) => {
+            Failure::new(Exit::NotPermitted, error)
+        }
+        UndoError::Unsafe { .. } => Failure::new(Exit::NotPermitted, error),
+        UndoError::Io { .. } | UndoError::Corrupt { .. } | UndoError::Broken { .. } => {
+            Failure::new(Exit::Failed, error)
+        }
+    }
+}
+
+/// All messages, and the code of the first.
+fn all(failures: impl Iterator<Item = Failure>) -> Failure {
+    let failures: Vec<Failure> = failures.collect();
+    let exit = failures.first().map_or(Exit::Failed, |failure| failure.exit);
+    let messages: Vec<String> = failures.iter().map(|failure| format!("{:#}", failure.error)).collect();
+    Failure::say(exit, messages.join("\n"))
+}
+
+fn is_refused(errno: Option<i32>) -> bool {
+    matches!(errno, Some(libc::EACCES | libc::EPERM))
+}
