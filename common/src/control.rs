@@ -18,6 +18,13 @@ pub struct Control {
     pub missed_cgroups: u64,
     /// Pages written back, all cgroups.
     pub written_back_pages: u64,
+    /// Entries zswap's write-back looked at and left where they are, all cgroups: given a second chance, in use, or
+    /// not writable now.
+    pub passed_over: u64,
+    /// Pages written back that had been in zswap for `cold_after` seconds or longer, all cgroups.
+    pub written_back_cold: u64,
+    /// The age a round asks for, in seconds; set before each round.
+    pub cold_after: u64,
     /// When `written_back_pages` reaches this, the agent is woken once; 0 means never.
     pub written_back_alarm: u64,
 }

@@ -10,7 +10,7 @@ pub enum Kind {
     AreaOff = 2,
     /// Few free frames are left: `b` = how many.
     FramesLow = 3,
-    /// The write-back alarm was reached: `b` = pages written back so far, all cgroups.
+    /// The write-back alarm was reached: `b` = pages written back so far, all cgroups. It has a ring of its own.
     WriteBackAlarm = 4,
 }
 

@@ -4,12 +4,15 @@
 //! nothing else.
 
 pub mod act;
+pub mod agent;
+pub mod cli;
 pub mod config;
 pub mod hooks;
 pub mod journal;
 pub mod map;
 pub mod root;
 pub mod sense;
+pub mod serve;
 
 #[cfg(test)]
 mod fake;

@@ -13,6 +13,7 @@ mod area;
 mod free;
 mod kernel;
 mod maps;
+mod reclaim;
 mod shadow;
 mod swapin;
 mod swapout;

@@ -40,6 +40,10 @@ pub(crate) static FRAMES: ArrayOfMaps<Array<Frame, CHUNK_FRAMES, MMAP>, MAX_CHUN
 #[btf_map]
 pub(crate) static CGROUPS: ArrayOfMaps<Array<Counters, BLOCK_CGROUPS, MMAP>, MAX_BLOCKS> = ArrayOfMaps::new();
 
+/// The write-back alarm: apart, because the process that runs a round reads it and not the agent.
+#[btf_map]
+pub(crate) static ALARMS: RingBuf<Event, 4096> = RingBuf::new();
+
 /// Wake-ups. A page is plenty: a lost wake-up costs one tick, never an event of the map.
 #[btf_map]
 pub(crate) static EVENTS: RingBuf<Event, 4096> = RingBuf::new();

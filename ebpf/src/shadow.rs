@@ -17,7 +17,7 @@ use swaptier_common::{
 
 use crate::{
     kernel::Owner,
-    maps::{AREAS, CGROUPS, CONTROL, DIRECTORY, EVENTS, FRAMES, FREE_FRAMES},
+    maps::{ALARMS, AREAS, CGROUPS, CONTROL, DIRECTORY, EVENTS, FRAMES, FREE_FRAMES},
 };
 
 /// How often a contended free frame or slot is tried again before the event counts as missed.
@@ -60,6 +60,13 @@ pub(crate) fn control() -> Option<*mut Control> {
 pub(crate) fn wake(kind: Kind, a: u32, b: u64) {
     let event = Event { kind: kind as u32, a, b };
     let _lost_when_full = EVENTS.output(&event, 0);
+}
+
+/// Sounds the write-back alarm.
+#[inline(always)]
+pub(crate) fn ring(pages: u64) {
+    let event = Event { kind: Kind::WriteBackAlarm as u32, a: 0, b: pages };
+    let _lost_when_full = ALARMS.output(&event, 0);
 }
 
 /// The frame that holds an entry's slot, and the slot's place in it.

@@ -9,13 +9,12 @@ use aya_ebpf::{
 use swaptier_common::{
     cgroup::Counters,
     control::Control,
-    event::Kind,
     slot::{LARGE, State, WRITING, WRITTEN_BACK, Word},
 };
 
 use crate::{
     kernel::{Owner, folio_entry, folio_pages},
-    shadow::{Each, Place, add, control, count, count_age, count_drop, counters, counters_of, each, now, peek, wake},
+    shadow::{Each, Place, add, control, count, count_age, count_drop, counters, counters_of, each, now, peek, ring},
 };
 
 /// `folio_alloc_swap(folio, gfp)` returned (6.18).
@@ -243,10 +242,14 @@ fn written_back(place: Place, now: u64) -> Option<()> {
     let control = control()?;
     add(control, offset_of!(Control, written_back_pages), 1);
     // SAFETY: fields of a map value.
+    if old.age(now) >= unsafe { peek(&raw const (*control).cold_after) } {
+        add(control, offset_of!(Control, written_back_cold), 1);
+    }
+    // SAFETY: fields of a map value.
     let (total, alarm) =
         unsafe { (peek(&raw const (*control).written_back_pages), peek(&raw const (*control).written_back_alarm)) };
     if total == alarm {
-        wake(Kind::WriteBackAlarm, 0, total);
+        ring(total);
     }
     Some(())
 }

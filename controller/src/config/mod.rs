@@ -98,6 +98,18 @@ pub enum DialectChoice {
     None,
 }
 
+impl DialectChoice {
+    /// The choice with this name.
+    pub fn named(name: &str) -> Option<DialectChoice> {
+        DIALECTS.iter().find(|(known, _)| *known == name).map(|(_, choice)| *choice)
+    }
+
+    /// Whether the dialect of this name may be used.
+    pub fn allows(self, dialect: &str) -> bool {
+        self == DialectChoice::Auto || DIALECTS.contains(&(dialect, self))
+    }
+}
+
 const DIALECTS: [(&str, DialectChoice); 4] = [
     ("auto", DialectChoice::Auto),
     ("worker", DialectChoice::Worker),

@@ -25,8 +25,8 @@ static OBJECT: &[u8] =
 
 /// Every map of the object. All are pinned: the second copy of the programs finds them there, and so do
 /// commands that read the map while the agent runs.
-const MAPS: [&str; 8] =
-    ["CONTROL", "AREAS", "DIRECTORY", "FREE_FRAMES", "FRAMES", "CGROUPS", "EVENTS", "AYA_LOGS"];
+const MAPS: [&str; 9] =
+    ["CONTROL", "AREAS", "DIRECTORY", "FREE_FRAMES", "FRAMES", "CGROUPS", "EVENTS", "ALARMS", "AYA_LOGS"];
 
 /// Copies of each program that keeps the map. The kernel skips a program on a CPU where a preempted task is
 /// still inside it; two were never skipped together in any measured run.

@@ -4,7 +4,15 @@
 //! `memory` maps it, `scan` walks the slots' words (pure), this file owns both sides: it gives frames and
 //! counters to the probes before they run short, and answers what is asked of the map.
 
+/// The 8-byte word of a field in a mapped structure.
+macro_rules! field {
+    ($mapping:expr, $type:ty, $field:ident) => {
+        $mapping.word(core::mem::offset_of!($type, $field) / 8)
+    };
+}
+
 mod memory;
+mod meter;
 pub mod scan;
 
 use std::{
@@ -23,6 +31,7 @@ use swaptier_common::{
 };
 
 use memory::Mapping;
+pub use meter::{Meter, Reading};
 pub use scan::{OwnerScan, Scan};
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
@@ -93,12 +102,6 @@ pub struct ShadowMap {
     chunks: Vec<Mapping>,
     cgroups: ArrayOfMaps<MapData, MapData>,
     blocks: Vec<Mapping>,
-}
-
-macro_rules! field {
-    ($mapping:expr, $type:ty, $field:ident) => {
-        $mapping.word(core::mem::offset_of!($type, $field) / 8)
-    };
 }
 
 impl ShadowMap {
@@ -217,30 +220,6 @@ impl ShadowMap {
         all
     }
 
-    /// The pages written back so far of these cgroups together: the meter of a write-back round.
-    pub fn written_back(&self, owners: &[u16]) -> u64 {
-        let words = size_of::<Counters>() / 8;
-        let field = core::mem::offset_of!(Counters, written_back_pages) / 8;
-        owners
-            .iter()
-            .filter_map(|owner| {
-                let block = self.blocks.get(usize::from(*owner) / BLOCK_CGROUPS)?;
-                let nth = usize::from(*owner) % BLOCK_CGROUPS;
-                Some(block.word(nth * words + field).load(Ordering::Relaxed))
-            })
-            .sum()
-    }
-
-    /// Pages written back so far, all cgroups together.
-    pub fn written_back_total(&self) -> u64 {
-        field!(self.control, Control, written_back_pages).load(Ordering::Relaxed)
-    }
-
-    /// Asks the probes for one event when this many pages of all cgroups have been written back.
-    pub fn set_alarm(&self, pages: u64) {
-        field!(self.control, Control, written_back_alarm).store(pages, Ordering::Relaxed);
-    }
-
     /// Walks every slot in use. `cold_after` gives the age in seconds a cgroup's policy asks for.
     pub fn scan(&self, now: u64, cold_after: impl Fn(u16) -> Option<u64>) -> Scan {
         let owners = self.blocks.len() * BLOCK_CGROUPS;
@@ -265,7 +244,7 @@ impl ShadowMap {
             missed_frames: read(field!(self.control, Control, missed_frames)),
             missed_areas: read(field!(self.control, Control, missed_areas)),
             missed_cgroups: read(field!(self.control, Control, missed_cgroups)),
-            written_back_pages: self.written_back_total(),
+            written_back_pages: read(field!(self.control, Control, written_back_pages)),
         }
     }
 

@@ -36,6 +36,7 @@ fn older() -> Facts {
         ("__swap_writepage", "folio wbc", Returns::Void),
         ("swap_writepage", "page wbc", Returns::Int),
         ("folio_alloc_swap", "folio", Returns::Other),
+        ("shrink_memcg_cb", "item l lock arg", Returns::Int),
         ("add_to_swap_cache", "folio entry gfp shadowp", Returns::Int),
         ("swap_entry_range_free", "si entry nr_pages", Returns::Void),
     ])
@@ -47,6 +48,7 @@ fn newer() -> Facts {
         ("__swap_writepage", "folio swap_plug", Returns::Void),
         ("swap_writeout", "folio swap_plug", Returns::Int),
         ("folio_alloc_swap", "folio", Returns::Int),
+        ("shrink_memcg_cb", "item l arg", Returns::Int),
     ])
 }
 
@@ -56,6 +58,7 @@ fn newest() -> Facts {
         ("__swap_writepage", "ctx folio", Returns::Void),
         ("swap_writeout", "ctx folio", Returns::Int),
         ("folio_alloc_swap", "folio", Returns::Int),
+        ("shrink_memcg_cb", "item l arg", Returns::Int),
     ])
 }
 

@@ -74,6 +74,12 @@ fn cache_insert(parameters: &[String], returns: Returns) -> bool {
 fn says_loaded(parameters: &[String], returns: Returns) -> bool {
     parameters.len() == 1 && matches!(returns, Returns::Bool | Returns::Int)
 }
+fn walk_callback(parameters: &[String], returns: Returns) -> bool {
+    parameters.len() == 3 && returns == Returns::Int
+}
+fn locked_walk_callback(parameters: &[String], returns: Returns) -> bool {
+    parameters.len() == 4 && parameters[2] == "lock" && returns == Returns::Int
+}
 fn lru_item(parameters: &[String], _: Returns) -> bool {
     parameters.len() == 4 && parameters[0] == "lru" && parameters[3] == "memcg"
 }
@@ -89,7 +95,7 @@ const fn way(
 
 /// In the order of attaching: what ends a state before what begins it, so that nothing begun while we attach
 /// is missed when it ends.
-const HOOKS: [Hook; 12] = [
+const HOOKS: [Hook; 13] = [
     Hook {
         sees: "swap areas switched on",
         need: Need::Map,
@@ -126,6 +132,14 @@ const HOOKS: [Hook; 12] = [
         ways: &[
             way("swap_writepage_device", "__swap_writepage", At::Entry, folio_first),
             way("swap_writepage_device_second", "__swap_writepage", At::Entry, folio_second),
+        ],
+    },
+    Hook {
+        sees: "entries that write-back passes over",
+        need: Need::Count("a write-back round cannot tell second chances from an empty list"),
+        ways: &[
+            way("shrink_memcg_cb", "shrink_memcg_cb", At::Exit, walk_callback),
+            way("shrink_memcg_cb_lock", "shrink_memcg_cb", At::Exit, locked_walk_callback),
         ],
     },
     Hook {

@@ -1,0 +1,344 @@
+//! The write-back engine: this many pages of this cgroup's oldest zswap entries, now, and nothing else.
+//!
+//! A round: survey the valves, put all that undoes it on disk with one fsync, close the siblings, let the pump work
+//! until its meter shows the target, put everything back, report. `dialect` knows the ways, `valves` the aim, `pump`
+//! the work, `report` the outcome. Callers: the agent (through `act::apply`) and `swaptier writeback`.
+//!
+//! Properties
+//! - Nothing is changed before the undo log has it on disk.
+//! - However a round ends, every value it changed is written back before it returns, by the agent or by the pump.
+//! - It never runs twice at the same time: the engine is one value, behind one lock.
+
+mod dialect;
+pub mod pump;
+mod report;
+mod valves;
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use swaptier_policies::{Bytes, CgroupId};
+
+use super::Order;
+use crate::{
+    config::DialectChoice,
+    journal::{Change, Undo, UndoError, is_same_value},
+    root::{Root, RootError, cgroup_file},
+    sense::{self, MemoryStat},
+};
+pub use dialect::Facts;
+use dialect::{DIALECTS, Dialect};
+pub use pump::wire::Ended;
+use pump::{
+    link::Link,
+    wire::{Done, Job, Put},
+};
+pub use report::Report;
+use report::{Around, age_bounds};
+pub use valves::ValveError;
+use valves::Valves;
+
+/// The cgroup the pump lives in, below the root cgroup.
+pub const PUMP_CGROUP: &str = "swaptier-pump";
+
+/// How much longer than its own deadline the pump is waited for.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Why there was no round, or why it was broken off. Everything is as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum RoundError {
+    /// No dialect can be used now.
+    #[error("no way to write back: {0}")]
+    NoDialect(String),
+    /// The round cannot be aimed at the cgroup.
+    #[error(transparent)]
+    Valves(#[from] ValveError),
+    /// What undoes it could not be written down, so nothing was begun.
+    #[error(transparent)]
+    Undo(#[from] UndoError),
+    /// A kernel file could not be read or written.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// /proc could not be read.
+    #[error(transparent)]
+    Sense(#[from] sense::SenseError),
+    /// The pump could not be started, or died.
+    #[error("the write-back pump: {0}")]
+    Pump(#[from] io::Error),
+}
+
+/// What the map knows of the cgroup a round is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Indexes of the counters of the cgroup and all below it.
+    pub owners: Vec<u16>,
+    /// Pages they have in zswap.
+    pub zswap_pages: u64,
+}
+
+/// The engine.
+pub struct Engine {
+    root: Root,
+    undo: Arc<Mutex<Undo>>,
+    deadline: Duration,
+    pump: Option<Link>,
+    /// The undo record of the pump's cgroup, if we made it.
+    home: Option<u64>,
+    takes_swappiness_max: Option<bool>,
+}
+
+impl Engine {
+    /// An engine that has done nothing yet.
+    pub fn new(root: Root, undo: Arc<Mutex<Undo>>, deadline: Duration) -> Self {
+        Self { root, undo, deadline, pump: None, home: None, takes_swappiness_max: None }
+    }
+
+    /// The name of the dialect a round would use now.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn ready(choice: DialectChoice, facts: &Facts) -> Result<&'static str, String> {
+        choose(choice, facts).map(Dialect::name)
+    }
+
+    /// One round. Takes as long as it takes, at most the deadline and a little: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// See [`RoundError`]; then nothing is left changed.
+    pub fn round(
+        &mut self,
+        choice: DialectChoice,
+        order: &Order,
+        subject: &Subject,
+    ) -> Result<Report, RoundError> {
+        let mut facts = Facts::read(&self.root)?;
+        facts.takes_swappiness_max = self.takes_swappiness_max;
+        let dialect = choose(choice, &facts).map_err(RoundError::NoDialect)?;
+        self.start_pump()?;
+        if dialect.name() == "gate" && facts.takes_swappiness_max.is_none() {
+            self.takes_swappiness_max = Some(self.try_swappiness_max());
+            facts.takes_swappiness_max = self.takes_swappiness_max;
+        }
+        let valves = Valves::survey(&self.root, &order.path, order.cgroup, &order.why, |valve| {
+            self.undo().latest(&valve.path, valve.cgroup).is_some_and(|ours| ours.new == valve.old)
+        })?;
+        let (host, stroke) = dialect.prepare(&facts, &order.path, &order.why);
+        let changes: Vec<Change> =
+            host.iter().chain(&valves.close).chain(&valves.open).chain([&valves.own]).cloned().collect();
+        let seqs = self.undo().note(&changes)?;
+        let before = self.around(&order.path);
+        let job = Job {
+            stroke,
+            valve: valves.own.path.clone(),
+            owners: subject.owners.clone(),
+            pages: order.pages.0,
+            cold_after: order.older_than.0,
+            candidates: subject.zswap_pages,
+            deadline_ms: self.deadline.as_millis() as u64,
+            undo: changes
+                .iter()
+                .map(|change| Put { path: change.path.clone(), value: change.old.clone() })
+                .collect(),
+        };
+        let done = self.aim(&valves, host.as_ref()).and_then(|()| self.pump_round(&job));
+        self.give_back(&changes, &seqs);
+        let (done, after) = (done?, self.around(&order.path));
+        Ok(self.report(order, dialect.name(), &valves, &done, (before, after)))
+    }
+
+    /// What a round would change, in the order of the writes.
+    ///
+    /// # Errors
+    /// Why there would be none.
+    pub fn rehearse(&self, choice: DialectChoice, order: &Order) -> Result<Vec<Change>, RoundError> {
+        let facts = Facts::read(&self.root)?;
+        let dialect = choose(choice, &facts).map_err(RoundError::NoDialect)?;
+        let valves = Valves::survey(&self.root, &order.path, order.cgroup, &order.why, |_| false)?;
+        let (host, _) = dialect.prepare(&facts, &order.path, &order.why);
+        Ok(valves.close.into_iter().chain(valves.open).chain(host).chain([valves.own]).collect())
+    }
+
+    /// Ends the pump and removes its cgroup.
+    pub fn stop(&mut self) {
+        self.pump = None;
+        if let Some(seq) = self.home.take() {
+            let removed = self.root.remove_dir(&pump::link::home_path(PUMP_CGROUP));
+            match removed {
+                Err(error) if !error.is_gone() => tracing::warn!(%error, "the pump's cgroup stays"),
+                _ => self.undo().done(&[seq]),
+            }
+        }
+    }
+
+    fn undo(&self) -> MutexGuard<'_, Undo> {
+        // The log is only ever behind the world, also after a panic elsewhere.
+        self.undo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes the siblings and opens what we closed above. The host-wide change of the gate is made here; the worker's
+    /// is made by the pump, for a moment at a time.
+    fn aim(&self, valves: &Valves, host: Option<&Change>) -> Result<(), RoundError> {
+        for change in valves.close.iter().chain(&valves.open) {
+            match self.root.write(&change.path, &change.new) {
+                Err(error) if !error.is_gone() => return Err(error.into()),
+                _ => {}
+            }
+        }
+        match host {
+            Some(change) if change.new != "0" => Ok(self.root.write(&change.path, &change.new)?),
+            _ => Ok(()),
+        }
+    }
+
+    fn pump_round(&mut self, job: &Job) -> Result<Done, RoundError> {
+        let Some(pump) = self.pump.as_mut() else {
+            return Err(RoundError::Pump(io::ErrorKind::NotConnected.into()));
+        };
+        pump.run(job, GRACE).map_err(|error| {
+            if let Some(pump) = self.pump.take() {
+                pump.kill();
+            }
+            RoundError::Pump(error)
+        })
+    }
+
+    /// Puts back what the round changed: host-wide first, then the valves. Somebody else's value stays.
+    fn give_back(&self, changes: &[Change], seqs: &[u64]) {
+        let mut settled = Vec::with_capacity(seqs.len());
+        for (change, seq) in changes.iter().zip(seqs) {
+            let is_ours = |now: &str| {
+                is_same_value(&change.path, now, &change.new) || is_same_value(&change.path, now, &change.old)
+            };
+            let given_back = match self.root.read_value(&change.path) {
+                Ok(now) if is_same_value(&change.path, &now, &change.old) => Ok(()),
+                Ok(now) if is_ours(&now) || change.path == changes[changes.len() - 1].path => {
+                    self.root.write(&change.path, &change.old)
+                }
+                Ok(now) => {
+                    tracing::warn!(
+                        path = change.path,
+                        found = now,
+                        "somebody else wrote it during a round; left alone"
+                    );
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
+            match given_back {
+                Err(error) if !error.is_gone() => tracing::error!(%error, "a value of a round stays changed"),
+                _ => settled.push(*seq),
+            }
+        }
+        self.undo().done(&settled);
+    }
+
+    fn start_pump(&mut self) -> Result<(), RoundError> {
+        if self.pump.is_some() {
+            return Ok(());
+        }
+        let home = pump::link::home_path(PUMP_CGROUP);
+        if !self.root.exists(&home) {
+            let seq = self.undo().note(&[Change::dir(&home, "the write-back pump's own cgroup")])?;
+            self.home = seq.first().copied();
+            self.root.make_dir(&home)?;
+        }
+        self.root.write(&cgroup_file(PUMP_CGROUP, valves::FILE), "0")?;
+        self.pump = Some(Link::start(&self.root, PUMP_CGROUP)?);
+        Ok(())
+    }
+
+    /// Asks the pump's own cgroup, where it can do no harm, whether the kernel knows the word.
+    fn try_swappiness_max(&self) -> bool {
+        let file = cgroup_file(PUMP_CGROUP, super::reclaim::FILE);
+        let text = super::reclaim::text(Bytes(4096), Some(super::reclaim::Swappiness::Max));
+        match self.root.write(&file, &text) {
+            Ok(()) => true,
+            Err(error) => error.errno() == Some(libc::EAGAIN),
+        }
+    }
+
+    fn around(&self, cgroup: &str) -> Around {
+        let stat = self.root.read(&cgroup_file(cgroup, "memory.stat")).ok();
+        let memory = sense::procfs::read_meminfo(&self.root).ok();
+        Around {
+            pgsteal: stat.and_then(|text| MemoryStat::parse(&text).pgsteal),
+            pool_bytes: memory.and_then(|memory| memory.zswap).map(|bytes| bytes.0),
+            limit_hits: sense::read_counters(&self.root).pool_limit_hit,
+        }
+    }
+
+    fn report(
+        &self,
+        order: &Order,
+        dialect: &'static str,
+        valves: &Valves,
+        done: &Done,
+        (before, after): (Around, Around),
+    ) -> Report {
+        let (youngest_seconds, oldest_seconds) = age_bounds(done);
+        Report {
+            cgroup: order.path.clone(),
+            dialect,
+            why: order.why.clone(),
+            asked_pages: order.pages.0,
+            written_pages: done.written,
+            overshoot_pages: done.written.saturating_sub(order.pages.0),
+            older_than_seconds: order.older_than.0,
+            cold_pages: done.cold,
+            youngest_seconds,
+            oldest_seconds,
+            sibling_pages: done.total - done.written,
+            lru_pages_reclaimed: Around::lru_pages(before, after),
+            passed_over: done.passed_over,
+            pool_pages_freed: Around::pool_pages(before, after, rustix::param::page_size() as u64),
+            refused_stores: Around::refused(before, after, done.strokes),
+            strokes: done.strokes,
+            valves_closed: valves.close.len(),
+            seconds: done.micros as f64 / 1e6,
+            ended: done.ended,
+            error: done.error.clone(),
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Every dialect by name, best first, and why it cannot be used now where it cannot.
+pub fn dialects(facts: &Facts) -> Vec<(&'static str, Result<(), String>)> {
+    DIALECTS.iter().map(|dialect| (dialect.name(), dialect.probe(facts))).collect()
+}
+
+/// The first dialect that can be used, or the one that was chosen.
+fn choose(choice: DialectChoice, facts: &Facts) -> Result<&'static dyn Dialect, String> {
+    let wanted = |dialect: &&&'static dyn Dialect| choice.allows(dialect.name());
+    let mut reasons = Vec::new();
+    for dialect in DIALECTS.iter().filter(wanted) {
+        match dialect.probe(facts) {
+            Ok(()) => return Ok(*dialect),
+            Err(reason) => reasons.push(format!("{}: {reason}", dialect.name())),
+        }
+    }
+    reasons.dedup();
+    Err(if reasons.is_empty() { "none is allowed".to_owned() } else { reasons.join("; ") })
+}
+
+/// The pin folder below this root, for the processes that open the map.
+pub fn pins(root: &Root) -> PathBuf {
+    crate::hooks::load::pin_folder(&root.host_path("sys/fs/bpf"))
+}
+
+/// The cgroup's id at this path, for an order.
+///
+/// # Errors
+/// There is no such cgroup.
+pub fn cgroup_id(root: &Root, path: &str) -> Result<CgroupId, RootError> {
+    root.cgroup_id(path).map(CgroupId)
+}

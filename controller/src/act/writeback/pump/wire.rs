@@ -1,0 +1,91 @@
+//! What the agent and the pump say to each other: one JSON object a line.
+
+use serde::{Deserialize, Serialize};
+
+/// A value to write into a file; the path is relative to the root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Put {
+    /// The file.
+    pub(crate) path: String,
+    /// What is written.
+    pub(crate) value: String,
+}
+
+/// How zswap is made to write back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub(crate) enum Stroke {
+    /// zswap's own worker: the pool limit is `low` for the moment in which one page is refused, then `high` again.
+    Worker {
+        /// The file of the pool limit.
+        limit: String,
+        /// The limit under which every store is refused.
+        low: String,
+        /// The limit at all other times.
+        high: String,
+    },
+    /// zswap's shrinker, called by reclaiming a little: `text` into `file`, over and over.
+    Reclaim {
+        /// `memory.reclaim` of the cgroup.
+        file: String,
+        /// What is written there.
+        text: String,
+    },
+}
+
+/// One round, as the pump is told it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Job {
+    /// How.
+    pub(crate) stroke: Stroke,
+    /// The cgroup's own `memory.zswap.writeback`: opened first, closed at the target.
+    pub(crate) valve: String,
+    /// Indexes of the counters to meter.
+    pub(crate) owners: Vec<u16>,
+    /// Pages to write back.
+    pub(crate) pages: u64,
+    /// The age that counts as cold, in seconds.
+    pub(crate) cold_after: u64,
+    /// Pages these cgroups have in zswap: how many second chances there can be.
+    pub(crate) candidates: u64,
+    /// Milliseconds the round may take.
+    pub(crate) deadline_ms: u64,
+    /// What the pump writes, in this order, if the agent dies during the round.
+    pub(crate) undo: Vec<Put>,
+}
+
+/// Why a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// What was asked for is written.
+    Target,
+    /// Nothing more comes: there were fewer pages that could be written.
+    Exhausted,
+    /// The time was over.
+    Deadline,
+    /// The cgroup went away, or the kernel refused a write.
+    Refused,
+}
+
+/// What came of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Done {
+    pub(crate) ended: Ended,
+    /// The kernel's answer when it refused.
+    pub(crate) error: Option<String>,
+    /// Pages of the cgroup written back.
+    pub(crate) written: u64,
+    /// Pages of all cgroups written back meanwhile.
+    pub(crate) total: u64,
+    /// Of these, as old as asked or older.
+    pub(crate) cold: u64,
+    /// Entries looked at and left alone.
+    pub(crate) passed_over: u64,
+    /// Strokes made.
+    pub(crate) strokes: u64,
+    /// Age of what was written, in buckets.
+    pub(crate) ages: Vec<u64>,
+    /// Microseconds from the first stroke to the last page.
+    pub(crate) micros: u64,
+}

@@ -1,0 +1,388 @@
+//! The agent: the one loop, and the only owner of long-lived state. Sense → decide → guard → act → journal → publish.
+//!
+//! `probes` is the map in its hands, `rounds` the write-back engine, `publish` the status it shows. What to do is decided
+//! in `swaptier_policies`; how a file is changed, in `act`.
+
+mod probes;
+mod publish;
+mod rounds;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context as _;
+use swaptier_policies::{
+    Action, History, MapHealth, Plan, PolicySet, Seconds, Snapshot, Writeback, decide, violations,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    time::MissedTickBehavior,
+};
+
+use crate::{
+    act::{self, Hands, Outcome, writeback},
+    cli::{Exit, Failure},
+    config::{self, Config, Trust},
+    journal::{self, Journal, Undo, UndoError},
+    map,
+    root::Root,
+    sense::{self, CgroupSample, CgroupTree, Sensed},
+    serve::{
+        protocol::{Answer, Ask},
+        server::{Errand, Published, Server, refused},
+    },
+};
+use probes::{MapView, Probes};
+use rounds::Rounds;
+
+/// How the agent is started.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Another configuration file than the layered ones.
+    pub config: Option<String>,
+    /// Decide and say what would be done, and change nothing.
+    pub dry_run: bool,
+    /// Do not load the probes.
+    pub no_bpf: bool,
+}
+
+/// Runs the agent until a signal ends it.
+///
+/// # Errors
+/// Configuration or policies invalid, another agent running, or the host cannot do it. Nothing is changed then.
+pub async fn run(root: Root, options: Options) -> Result<Exit, Failure> {
+    let mut agent = Agent::start(root, options).await?;
+    let published: Published = Arc::new(RwLock::new(None));
+    let (send, mut errands) = mpsc::channel::<Errand>(16);
+    let server = Server::start(&agent.root, published.clone(), send).context("making the control socket")?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut ticker = tokio::time::interval(Duration::from_secs(agent.config.agent.tick.0));
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The interval's first tick is at once: the agent is ready when it has seen and decided once.
+    agent.tick(&published).await;
+    notify(&[sd_notify::NotifyState::Ready]);
+    tracing::info!(policies = agent.policies.len(), lost = agent.lost.len(), "ready");
+    let exit = loop {
+        tokio::select! {
+            _ = ticker.tick() => {
+                agent.tick(&published).await;
+                notify(&[sd_notify::NotifyState::Watchdog]);
+            }
+            Some((ask, reply)) = errands.recv() => {
+                let answer = agent.answer(ask).await;
+                let _client_left = reply.send(answer);
+            }
+            () = woken(&mut agent.probes) => {}
+            _ = hangup.recv() => agent.reload(),
+            _ = terminate.recv() => break Exit::Done,
+            _ = interrupt.recv() => break Exit::Done,
+        }
+    };
+    notify(&[sd_notify::NotifyState::Stopping]);
+    drop(server);
+    agent.stop();
+    Ok(exit)
+}
+
+async fn woken(probes: &mut Option<Probes>) {
+    match probes {
+        Some(probes) => probes.woken().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "the service manager was not told");
+    }
+}
+
+/// All that lives longer than a tick.
+struct Agent {
+    root: Root,
+    options: Options,
+    config: Config,
+    policies: PolicySet,
+    history: History,
+    undo: Arc<Mutex<Undo>>,
+    hands: Hands,
+    rounds: Rounds,
+    tree: CgroupTree,
+    cgroups: Vec<CgroupSample>,
+    probes: Option<Probes>,
+    /// What this host lacks and what that costs.
+    lost: Vec<String>,
+    journal: Journal,
+    tick: u64,
+    last_tick: Duration,
+    plan: Plan,
+}
+
+impl Agent {
+    async fn start(root: Root, options: Options) -> Result<Self, Failure> {
+        let invalid = |error| Failure::new(Exit::Invalid, error);
+        let trust = Trust::of(&root);
+        let config = config::load(&root, trust, options.config.as_deref()).map_err(|e| invalid(anyhow::Error::new(e)))?;
+        let policies = load_policies(&root, &config).map_err(|text| Failure::say(Exit::Invalid, text))?;
+        sense::cgroupfs::check(&root).map_err(|error| Failure::new(Exit::Unsupported, error))?;
+        if let Err(error) = sense::cgroupfs::raise_file_limit() {
+            tracing::debug!(%error, "the limit of open files stays");
+        }
+        let state = root.host_path(&config.agent.state_dir);
+        let undo = Arc::new(Mutex::new(open_undo(&root, &state)?));
+        give_back_all(&root, &undo, "left by an agent that did not stop");
+        let deadline = Duration::from_secs(config.writeback.deadline.0);
+        let hands = match options.dry_run {
+            true => Hands::dry(root.clone(), deadline),
+            false => Hands::new(root.clone(), undo.clone(), deadline),
+        };
+        let mut tree = CgroupTree::default();
+        let cgroups = sense::collect(&root, &mut tree).map_err(|e| Failure::new(Exit::Unsupported, e))?.cgroups;
+        lock_memory();
+        let (probes, lost) = start_probes(&root, &options, &config, cgroups.len());
+        for outcome in act::zswap_params::apply(&hands, &config.zswap, "swaptier.toml [zswap]").await {
+            log(&outcome);
+        }
+        let journal = Journal::start(&state, config.agent.journal).context("opening the journal")?;
+        let rounds = Rounds::new(root.clone(), undo.clone(), &config.writeback);
+        let (history, plan) = (History::default(), Plan::default());
+        let (tick, last_tick) = (0, Duration::ZERO);
+        Ok(Self {
+            root,
+            options,
+            config,
+            policies,
+            history,
+            undo,
+            hands,
+            rounds,
+            tree,
+            cgroups,
+            probes,
+            lost,
+            journal,
+            tick,
+            last_tick,
+            plan,
+        })
+    }
+
+    /// One tick. A tick that cannot see the host does nothing, says so, and tries again.
+    async fn tick(&mut self, published: &Published) {
+        let begun = Instant::now();
+        let sensed = match sense::collect(&self.root, &mut self.tree) {
+            Ok(sensed) => sensed,
+            Err(error) => {
+                tracing::warn!(%error, "this tick saw nothing, and does nothing");
+                return;
+            }
+        };
+        self.cgroups.clone_from(&sensed.cgroups);
+        let view = self.read_map(&sensed);
+        let facts = writeback::Facts::of(&sensed);
+        let ready = self.rounds.ready(&facts);
+        let snapshot = self.snapshot(&sensed, &view, &ready);
+        let every = (self.config.agent.interval.0 / self.config.agent.tick.0.max(1)).max(1);
+        if self.tick.is_multiple_of(every) {
+            self.decide_and_act(&snapshot).await;
+        }
+        self.tick += 1;
+        self.last_tick = begun.elapsed();
+        let status = self.status(&sensed, &snapshot, &view, &ready);
+        if let Ok(mut place) = published.write() {
+            *place = Some(status);
+        }
+    }
+
+    fn read_map(&mut self, sensed: &Sensed) -> MapView {
+        let Some(probes) = &mut self.probes else { return MapView::default() };
+        probes.feed(sensed.cgroups.len());
+        probes.view(&sensed.cgroups, &self.policies)
+    }
+
+    fn snapshot(&self, sensed: &Sensed, view: &MapView, ready: &Result<&'static str, String>) -> Snapshot {
+        let unix = unix_seconds();
+        let beside = sense::Beside {
+            at: Seconds(map::now()),
+            day: (unix / 86_400) as u32,
+            writeback: match ready {
+                Ok(dialect) => Writeback::Ready((*dialect).to_owned()),
+                Err(reason) => Writeback::None(reason.clone()),
+            },
+            health: match &self.probes {
+                Some(_) => MapHealth::Exact,
+                None => MapHealth::Absent(self.lost.join("; ")),
+            },
+            counts: view.counts.clone(),
+            cold: view.cold.clone(),
+        };
+        sense::assemble(sensed.clone(), beside)
+    }
+
+    async fn decide_and_act(&mut self, snapshot: &Snapshot) {
+        self.give_back_what_no_policy_wants();
+        let plan = decide(snapshot, &self.policies, &mut self.history);
+        let wrong = violations(&plan, snapshot, &self.policies);
+        if !wrong.is_empty() {
+            tracing::error!(?wrong, "the plan breaks its own rules and is not carried out");
+            return;
+        }
+        let mut outcomes = Vec::new();
+        for step in &plan.steps {
+            tracing::info!(action = %step.action, policy = step.policy, reason = %step.reason, "step");
+            let outcome = {
+                let Self { hands, rounds, probes, cgroups, .. } = self;
+                act::apply(hands, step, snapshot, |order| rounds.run(order, None, probes, cgroups)).await
+            };
+            log(&outcome);
+            if let (Action::Writeback { cgroup, .. }, Outcome::WroteBack { written, .. }) = (&step.action, &outcome) {
+                self.history.spent(*cgroup, *written, snapshot.at);
+            } else if let Action::Writeback { cgroup, .. } = &step.action {
+                self.history.spent(*cgroup, swaptier_policies::Pages(0), snapshot.at);
+            }
+            outcomes.push(outcome);
+        }
+        self.journal.append(unix_seconds(), snapshot, &plan, &outcomes);
+        self.plan = plan;
+    }
+
+    /// A cgroup that no policy asks anything of any more gets its own values back.
+    fn give_back_what_no_policy_wants(&mut self) {
+        let policies = &self.policies;
+        let is_unwanted = |change: &journal::Change| {
+            change.why.starts_with("policy ")
+                && cgroup_of(&change.path)
+                    .is_some_and(|path| policies.resolve(path).and_then(|policy| policy.tiers()).is_none())
+        };
+        let mut undo = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.options.dry_run && undo.pending().any(&is_unwanted) {
+            report(&journal::restore_where(&self.root, &mut undo, false, is_unwanted), "no policy asks for it any more");
+        }
+    }
+
+    async fn answer(&mut self, ask: Ask) -> Answer {
+        match ask {
+            Ask::Status => refused(1, "the status is published, not asked of the loop".to_owned()),
+            Ask::Writeback { cgroup, older_than, pages, dialect, dry_run } => {
+                let Self { rounds, probes, cgroups, tree, root, .. } = self;
+                if let Ok(fresh) = tree.read(root) {
+                    *cgroups = fresh;
+                }
+                let wish = rounds::Wish { cgroup, older_than: Seconds(older_than), pages, dialect, dry_run };
+                rounds.wish(wish, probes, cgroups).await
+            }
+        }
+    }
+
+    /// Reads the policies anew. Faults leave everything as it is.
+    fn reload(&mut self) {
+        match load_policies(&self.root, &self.config) {
+            Ok(policies) => {
+                tracing::info!(policies = policies.len(), "reloaded");
+                self.policies = policies;
+            }
+            Err(faults) => tracing::error!("the new policies are not used:\n{faults}"),
+        }
+    }
+
+    fn stop(mut self) {
+        self.rounds.stop();
+        if let Some(probes) = self.probes.take() {
+            probes.stop();
+        }
+        give_back_all(&self.root, &self.undo, "the agent stops");
+    }
+}
+
+fn start_probes(root: &Root, options: &Options, config: &Config, cgroups: usize) -> (Option<Probes>, Vec<String>) {
+    let reason = if options.no_bpf {
+        "started with --no-bpf".to_owned()
+    } else if !root.is_system() {
+        "the root is a folder, and the probes see only the host".to_owned()
+    } else {
+        match Probes::start(&writeback::pins(root), &config.map, cgroups) {
+            Ok(probes) => {
+                let lost = probes.lost().to_vec();
+                return (Some(probes), lost);
+            }
+            Err(error) => error.to_string(),
+        }
+    };
+    tracing::warn!(reason, "no shadow map: ages are unknown, and nothing is written back by age");
+    (None, vec![reason])
+}
+
+fn load_policies(root: &Root, config: &Config) -> Result<PolicySet, String> {
+    let lines = |errors: Vec<String>| errors.join("\n");
+    let files = config::policy_files(root, Trust::of(root), &config.agent.policy_dirs)
+        .map_err(|errors| lines(errors.iter().map(ToString::to_string).collect()))?;
+    PolicySet::load(&files).map_err(|faults| lines(faults.iter().map(ToString::to_string).collect()))
+}
+
+fn open_undo(root: &Root, state: &Path) -> Result<Undo, Failure> {
+    Undo::open(root, state).map_err(|error| {
+        let exit = match error {
+            UndoError::Held { .. } => Exit::Busy,
+            _ => Exit::Failed,
+        };
+        Failure::new(exit, error)
+    })
+}
+
+/// Gives back everything that is pending, and says what came of it.
+fn give_back_all(root: &Root, undo: &Mutex<Undo>, why: &str) {
+    let mut undo = undo.lock().unwrap_or_else(PoisonError::into_inner);
+    if undo.pending().next().is_some() {
+        report(&journal::restore(root, &mut undo, false), why);
+    }
+}
+
+fn report(report: &journal::Report, why: &str) {
+    for item in &report.items {
+        tracing::info!(path = item.path, fate = ?item.fate, why, "given back");
+    }
+}
+
+fn log(outcome: &Outcome) {
+    if outcome.is_trouble() {
+        tracing::warn!("{outcome}");
+    } else {
+        tracing::info!("{outcome}");
+    }
+}
+
+/// The agent must run when there is no memory to be had: what it has stays in RAM, page by page as it is touched.
+fn lock_memory() {
+    use rustix::mm::{MlockAllFlags, mlockall};
+    let what = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    if let Err(error) = mlockall(what) {
+        tracing::warn!(%error, "the agent's memory is not locked");
+    }
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The cgroup a file of the cgroup tree belongs to.
+fn cgroup_of(path: &str) -> Option<&str> {
+    Some(path.strip_prefix("sys/fs/cgroup/")?.rsplit_once('/')?.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cgroup_of_a_file_is_its_folder_below_the_cgroup_root() {
+        assert_eq!(cgroup_of("sys/fs/cgroup/a/b/memory.swap.max"), Some("a/b"));
+        assert_eq!(cgroup_of("sys/fs/cgroup/memory.zswap.writeback"), None, "the root cgroup has no policy");
+        assert_eq!(cgroup_of("sys/module/zswap/parameters/enabled"), None);
+    }
+}

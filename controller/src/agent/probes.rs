@@ -1,0 +1,242 @@
+//! The probes and the map in the agent's hands: started once, fed every tick, read every tick.
+
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd, AsRawFd},
+    path::Path,
+};
+
+use aya::maps::{MapData, RingBuf};
+use aya_log::EbpfLogger;
+use swaptier_common::{DIRECTORY_PAGES, FRAME_SLOTS, PAGE_CLUSTERS, cgroup::Counters, slot::State};
+use swaptier_policies::{Bytes, CgroupId, Cold, Pages, Policy, PolicySet, Seconds, Tiers};
+use tokio::io::unix::AsyncFd;
+
+use crate::{
+    act::writeback::Subject,
+    config::MapConfig,
+    hooks::{HookError, Hooks, Loaded},
+    map::{self, Health, OwnerScan, RESERVE, Scan, ShadowError, ShadowMap},
+    sense::CgroupSample,
+};
+
+/// Why there are no probes.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProbeError {
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    #[error(transparent)]
+    Shadow(#[from] ShadowError),
+    #[error("waiting for the probes' events: {0}")]
+    Events(#[from] std::io::Error),
+}
+
+/// Reads the probes' own diagnostics and hands them to the agent's log.
+type Logger = EbpfLogger<&'static dyn log::Log>;
+
+/// Running probes.
+pub(super) struct Probes {
+    loaded: Loaded,
+    map: ShadowMap,
+    events: AsyncFd<RingBuf<MapData>>,
+    logger: Option<AsyncFd<Logger>>,
+    reserve: u64,
+}
+
+/// What the map says at one moment, by cgroup.
+#[derive(Default)]
+pub(super) struct MapView {
+    /// Pages of each cgroup by itself.
+    pub(super) counts: BTreeMap<CgroupId, Tiers>,
+    /// Cold pages of each cgroup with a policy that asks for them, with all below it that have none of their own.
+    pub(super) cold: BTreeMap<CgroupId, Cold>,
+    /// Counters of each cgroup by itself.
+    pub(super) counters: BTreeMap<CgroupId, Counters>,
+    /// The oldest page in zswap of each cgroup by itself, in seconds.
+    pub(super) oldest: BTreeMap<CgroupId, u64>,
+    pub(super) health: Health,
+    pub(super) recursion_misses: u64,
+}
+
+impl Probes {
+    /// Loads, makes room, attaches, and learns of the swap areas that are on.
+    pub(super) fn start(pins: &Path, config: &MapConfig, cgroups: usize) -> Result<Self, ProbeError> {
+        let page_slots = (PAGE_CLUSTERS * FRAME_SLOTS) as u64;
+        let pages = config.slots.map_or(DIRECTORY_PAGES as u64, |slots| slots.div_ceil(page_slots));
+        let hooks = Hooks {
+            pins: pins.to_owned(),
+            directory_pages: pages.clamp(1, u64::from(u32::MAX) / PAGE_CLUSTERS as u64) as u32,
+            is_logging: tracing::enabled!(target: "swaptier_ebpf", tracing::Level::DEBUG),
+        };
+        let mut loaded = hooks.load()?;
+        let started = Self::begin(&mut loaded, pins, config.reserve.unwrap_or(RESERVE), cgroups);
+        match started {
+            Ok((map, events, logger)) => {
+                let reserve = config.reserve.unwrap_or(RESERVE);
+                Ok(Self { loaded, map, events, logger, reserve })
+            }
+            Err(error) => {
+                loaded.remove();
+                Err(error)
+            }
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "the parts of one value, used once")]
+    fn begin(
+        loaded: &mut Loaded,
+        pins: &Path,
+        reserve: u64,
+        cgroups: usize,
+    ) -> Result<(ShadowMap, AsyncFd<RingBuf<MapData>>, Option<AsyncFd<Logger>>), ProbeError> {
+        let mut map = ShadowMap::open(pins)?;
+        map.refill(reserve)?;
+        map.make_room(room_for(cgroups))?;
+        let logger = loaded.first_copy().and_then(|ebpf| EbpfLogger::init(ebpf).ok());
+        let logger = logger.map(watch).transpose()?;
+        loaded.attach()?;
+        // The probe on its reader learns the areas that were there before.
+        let _learned = std::fs::read("/proc/swaps")?;
+        Ok((map, watch(loaded.take_events()?)?, logger))
+    }
+
+    /// Gives the probes what they may need until the next look.
+    pub(super) fn feed(&mut self, cgroups: usize) {
+        let fed = self.map.refill(self.reserve).and_then(|()| self.map.make_room(room_for(cgroups)));
+        if let Err(error) = fed {
+            tracing::error!(%error, "the shadow map cannot grow: what happens to new slots will not be seen");
+        }
+    }
+
+    /// Waits for an event, then feeds the probes. Cancelled without loss: the events stay where they are.
+    pub(super) async fn woken(&mut self) {
+        let Self { events, logger, .. } = self;
+        tokio::select! {
+            Ok(mut ready) = events.readable_mut() => {
+                while ready.get_inner_mut().next().is_some() {}
+                ready.clear_ready();
+            }
+            Some(Ok(mut ready)) = async { match logger { Some(logger) => Some(logger.readable_mut().await), None => None } } => {
+                ready.get_inner_mut().flush();
+                ready.clear_ready();
+            }
+            else => std::future::pending().await,
+        }
+        if let Err(error) = self.map.refill(self.reserve) {
+            tracing::error!(%error, "the shadow map cannot grow: what happens to new slots will not be seen");
+        }
+    }
+
+    /// What these kernels do not show.
+    pub(super) fn lost(&self) -> &[String] {
+        self.loaded.lost()
+    }
+
+    /// Reads the map for these cgroups under these policies.
+    pub(super) fn view(&self, cgroups: &[CgroupSample], policies: &PolicySet) -> MapView {
+        let counters = self.map.counters();
+        let asked = Asked::of(cgroups, policies);
+        let age_of = |owner: u16| asked.age(CgroupId(counters.get(&owner)?.id));
+        let scan = self.map.scan(map::now(), age_of);
+        let mut view = MapView {
+            health: self.map.health(),
+            recursion_misses: self.loaded.programs().iter().map(|program| program.recursion_misses).sum(),
+            ..MapView::default()
+        };
+        for (age, id) in asked.by.values() {
+            view.cold.entry(*id).or_insert_with(|| cold(*age));
+        }
+        for (owner, counters) in &counters {
+            let (id, found) = (CgroupId(counters.id), scan.owner(*owner));
+            *view.counts.entry(id).or_default() = plus(view.counts.get(&id).copied().unwrap_or_default(), &found);
+            view.counters.insert(id, *counters);
+            let oldest = view.oldest.entry(id).or_default();
+            *oldest = (*oldest).max(found.oldest);
+            if let Some(cold) = asked.by.get(&id).and_then(|(_, policy)| view.cold.get_mut(policy)) {
+                cold.pages.0 += found.cold_pages;
+                cold.compressed.0 += found.cold_bytes;
+                cold.oldest.0 = cold.oldest.0.max(found.oldest);
+            }
+        }
+        view
+    }
+
+    /// What a round for the cgroup at `path` is about, and how many of its pages are this old.
+    pub(super) fn subject(&self, cgroups: &[CgroupSample], path: &str, older_than: Seconds) -> (Subject, u64) {
+        let below = format!("{path}/");
+        let is_in = |cgroup: &&CgroupSample| cgroup.path == path || cgroup.path.starts_with(&below);
+        let ids: Vec<u64> = cgroups.iter().filter(is_in).map(|cgroup| cgroup.id.0).collect();
+        let counters = self.map.counters();
+        let owners: Vec<u16> =
+            counters.iter().filter(|(_, found)| ids.contains(&found.id)).map(|(owner, _)| *owner).collect();
+        let scan: Scan = self.map.scan(map::now(), |_| Some(older_than.0));
+        let sum = owners.iter().fold(OwnerScan::default(), |sum, owner| sum.plus(&scan.owner(*owner)));
+        (Subject { owners, zswap_pages: sum.slots(State::Zswap) }, sum.cold_pages)
+    }
+
+    /// Detaches and removes everything.
+    pub(super) fn stop(self) {
+        let Self { loaded, map, events, logger, reserve: _ } = self;
+        drop((map, events, logger));
+        loaded.remove();
+    }
+}
+
+/// Waits for a ring buffer of the probes.
+fn watch<T: AsFd + AsRawFd>(ring: T) -> Result<AsyncFd<T>, std::io::Error> {
+    // SAFETY: both kinds of ring own one descriptor for as long as they live, and always name that one.
+    unsafe { AsyncFd::register(ring) }.map_err(|error| error.into_parts().1)
+}
+
+/// Which policy's age counts for which cgroup: its own policy's, or that of the nearest cgroup above that has one.
+struct Asked {
+    /// cgroup → (age, cgroup whose policy it is).
+    by: BTreeMap<CgroupId, (Seconds, CgroupId)>,
+}
+
+impl Asked {
+    fn of(cgroups: &[CgroupSample], policies: &PolicySet) -> Self {
+        let mut by: BTreeMap<CgroupId, (Seconds, CgroupId)> = BTreeMap::new();
+        // Parents come before children.
+        for cgroup in cgroups {
+            let asked = match policies.resolve(&cgroup.path) {
+                Some(policy) => Policy::older_than(policy).map(|age| (age, cgroup.id)),
+                None => cgroup.parent.and_then(|parent| by.get(&parent).copied()),
+            };
+            if let Some(asked) = asked {
+                by.insert(cgroup.id, asked);
+            }
+        }
+        Self { by }
+    }
+
+    fn age(&self, id: CgroupId) -> Option<u64> {
+        self.by.get(&id).map(|(age, _)| age.0)
+    }
+}
+
+fn cold(older_than: Seconds) -> Cold {
+    Cold { older_than, pages: Pages(0), compressed: Bytes(0), oldest: Seconds(0) }
+}
+
+fn plus(sum: Tiers, found: &OwnerScan) -> Tiers {
+    Tiers {
+        zswap: Pages(sum.zswap.0 + found.slots(State::Zswap)),
+        zswap_compressed: Bytes(sum.zswap_compressed.0 + found.zswap_bytes),
+        phys: Pages(sum.phys.0 + found.slots(State::Phys)),
+        zero: Pages(sum.zero.0 + found.slots(State::Zero)),
+        folio: Pages(sum.folio.0 + found.slots(State::Folio)),
+        unknown: Pages(sum.unknown.0 + found.slots(State::Unknown)),
+    }
+}
+
+/// Ids are given out lowest first, but those of removed cgroups stay taken while they have pages in swap.
+fn room_for(cgroups: usize) -> usize {
+    2 * cgroups + 64
+}
+
+impl std::fmt::Debug for Probes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probes").field("events", &self.events.as_raw_fd()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,190 @@
+//! Rounds of write-back as the agent runs them: one at a time, on a thread where blocking is allowed, while the loop
+//! goes on feeding the probes.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use swaptier_policies::{Pages, Seconds};
+
+use super::probes::Probes;
+use crate::{
+    act::{
+        Order, Outcome,
+        writeback::{Engine, Facts, Report, RoundError, Subject, ValveError},
+    },
+    cli::Exit,
+    config::{DialectChoice, WritebackConfig},
+    journal::Undo,
+    root::Root,
+    sense::CgroupSample,
+    serve::{protocol::Answer, server::refused},
+};
+
+/// Reports kept for the status.
+const KEPT: usize = 1000;
+
+/// What a command asks for.
+pub(super) struct Wish {
+    pub(super) cgroup: String,
+    pub(super) older_than: Seconds,
+    pub(super) pages: u64,
+    pub(super) dialect: Option<String>,
+    pub(super) dry_run: bool,
+}
+
+/// The engine, and what it did.
+pub(super) struct Rounds {
+    engine: Arc<Mutex<Engine>>,
+    choice: DialectChoice,
+    max_pages: u64,
+    reports: VecDeque<serde_json::Value>,
+}
+
+impl Rounds {
+    pub(super) fn new(root: Root, undo: Arc<Mutex<Undo>>, config: &WritebackConfig) -> Self {
+        let deadline = Duration::from_secs(config.deadline.0);
+        Self {
+            engine: Arc::new(Mutex::new(Engine::new(root, undo, deadline))),
+            choice: config.dialect,
+            max_pages: config.max_pages_per_round.0,
+            reports: VecDeque::new(),
+        }
+    }
+
+    /// The dialect a round would use now, or why there is none.
+    pub(super) fn ready(&self, facts: &Facts) -> Result<&'static str, String> {
+        Engine::ready(self.choice, facts)
+    }
+
+    /// All reports kept, oldest first.
+    pub(super) fn reports(&self) -> impl Iterator<Item = &serde_json::Value> {
+        self.reports.iter()
+    }
+
+    /// One round of a plan.
+    pub(super) async fn run(
+        &mut self,
+        mut order: Order,
+        choice: Option<DialectChoice>,
+        probes: &mut Option<Probes>,
+        cgroups: &[CgroupSample],
+    ) -> Outcome {
+        let path = order.path.clone();
+        order.pages = Pages(order.pages.0.min(self.max_pages));
+        let Some((subject, _)) = subject(probes, cgroups, &order) else {
+            return Outcome::Failed { path, error: "there is no shadow map".to_owned() };
+        };
+        if order.dry_run {
+            return Outcome::Would { path, from: "zswap".to_owned(), to: format!("{} on disk", order.pages) };
+        }
+        match self.round(order, choice, subject, probes).await {
+            Ok(report) => Outcome::WroteBack {
+                path,
+                asked: Pages(report.asked_pages),
+                written: Pages(report.written_pages),
+                report: serde_json::to_value(&report).unwrap_or_default(),
+            },
+            Err(RoundError::Valves(ValveError::Gone(_))) => Outcome::Gone { path },
+            Err(error) => Outcome::Failed { path, error: error.to_string() },
+        }
+    }
+
+    /// One round that a command asked for.
+    pub(super) async fn wish(
+        &mut self,
+        wish: Wish,
+        probes: &mut Option<Probes>,
+        cgroups: &[CgroupSample],
+    ) -> Answer {
+        let say = |exit: Exit, text: String| refused(exit as u8, text);
+        let path = wish.cgroup.trim_matches('/').to_owned();
+        let Some(cgroup) = cgroups.iter().find(|cgroup| cgroup.path == path && !path.is_empty()) else {
+            return say(Exit::Failed, format!("there is no cgroup {path:?} below /sys/fs/cgroup"));
+        };
+        let choice = match wish.dialect.as_deref().map(DialectChoice::named) {
+            Some(None) => return say(Exit::Usage, "there is no such dialect".to_owned()),
+            known => known.flatten(),
+        };
+        let mut order = Order {
+            cgroup: cgroup.id,
+            path: path.clone(),
+            older_than: wish.older_than,
+            pages: Pages(wish.pages),
+            why: "command writeback".to_owned(),
+            dry_run: wish.dry_run,
+        };
+        let Some((subject, cold)) = subject(probes, cgroups, &order) else {
+            let text = "the agent has no shadow map, so it does not know what is old: see `swaptier doctor`";
+            return say(Exit::Unsupported, text.to_owned());
+        };
+        order.pages = Pages(wish.pages.min(cold));
+        if order.pages.0 == 0 {
+            return say(Exit::Nothing, format!("{path} has no page in zswap for {} or longer", wish.older_than));
+        }
+        if wish.dry_run {
+            let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+            return match engine.rehearse(choice.unwrap_or(self.choice), &order) {
+                Ok(changes) => Answer::Would {
+                    writes: changes.iter().map(|c| format!("/{}: {} -> {}", c.path, c.old, c.new)).collect(),
+                },
+                Err(error) => say(exit_of(&error), error.to_string()),
+            };
+        }
+        match self.round(order, choice, subject, probes).await {
+            Ok(report) => Answer::Round { report: serde_json::to_value(&report).unwrap_or_default() },
+            Err(error) => say(exit_of(&error), error.to_string()),
+        }
+    }
+
+    async fn round(
+        &mut self,
+        order: Order,
+        choice: Option<DialectChoice>,
+        subject: Subject,
+        probes: &mut Option<Probes>,
+    ) -> Result<Report, RoundError> {
+        let (engine, choice) = (self.engine.clone(), choice.unwrap_or(self.choice));
+        let mut running = tokio::task::spawn_blocking(move || {
+            engine.lock().unwrap_or_else(PoisonError::into_inner).round(choice, &order, &subject)
+        });
+        let report = loop {
+            tokio::select! {
+                done = &mut running => break done.unwrap_or_else(|panic| Err(RoundError::Pump(std::io::Error::other(panic))))?,
+                () = super::woken(probes) => {}
+            }
+        };
+        tracing::info!(
+            cgroup = report.cgroup,
+            dialect = report.dialect,
+            asked = report.asked_pages,
+            written = report.written_pages,
+            siblings = report.sibling_pages,
+            ended = ?report.ended,
+            "round"
+        );
+        if self.reports.len() == KEPT {
+            self.reports.pop_front();
+        }
+        self.reports.push_back(serde_json::to_value(&report).unwrap_or_default());
+        Ok(report)
+    }
+
+    /// Ends the pump.
+    pub(super) fn stop(&mut self) {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).stop();
+    }
+}
+
+fn subject(probes: &Option<Probes>, cgroups: &[CgroupSample], order: &Order) -> Option<(Subject, u64)> {
+    Some(probes.as_ref()?.subject(cgroups, &order.path, order.older_than))
+}
+
+fn exit_of(error: &RoundError) -> Exit {
+    match error {
+        RoundError::NoDialect(_) => Exit::Unsupported,
+        _ => Exit::Failed,
+    }
+}

@@ -1,0 +1,87 @@
+//! The command line: what each command is called and takes. One file for each command does the rest.
+//!
+//! Commands that read take `--json`, commands that act take `--dry-run`. Nothing is decided here.
+
+mod agent;
+mod check;
+mod doctor;
+mod exit;
+mod explain;
+mod manual;
+mod output;
+mod pump;
+mod restore;
+mod settings;
+mod status;
+mod writeback;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use exit::{Exit, Failure};
+
+use crate::root::Root;
+
+/// Swap tiers per cgroup for stock Linux kernels
+#[derive(Debug, Parser)]
+#[command(name = "swaptier", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// Folder that stands for `/`: every access to /proc, /sys, /etc, /run and /var/lib goes below it
+    #[arg(long, global = true, value_name = "DIR", default_value = "/", env = "SWAPTIER_ROOT")]
+    pub root: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the agent: senses, decides by policy, acts, until it is told to stop
+    Agent(agent::Args),
+    /// Shows what is in swap, whose it is, how old, and what the agent did last
+    Status(status::Args),
+    /// Shows which policy a cgroup has and why, what it wants, and what is held back
+    Explain(explain::Args),
+    /// Checks policy files without using them
+    Check(check::Args),
+    /// Shows what this host can do, and what to change where it cannot
+    Doctor(doctor::Args),
+    /// Writes back pages of a cgroup from zswap to the disk, now
+    Writeback(writeback::Args),
+    /// Gives back every value the agent changed
+    Restore(restore::Args),
+    /// Prints completions for a shell
+    Completions(manual::CompletionArgs),
+    /// Prints the manual page
+    Man,
+    #[command(hide = true)]
+    Pump,
+}
+
+/// Reads the command line, runs the command, prints its error, returns its exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("swaptier: {:#}", failure.error);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> exit::Result {
+    let root = Root::at(&cli.root)?;
+    match cli.command {
+        Command::Agent(args) => agent::run(&root, &args),
+        Command::Status(args) => status::run(&root, &args),
+        Command::Explain(args) => explain::run(&root, &args),
+        Command::Check(args) => check::run(&root, &args),
+        Command::Doctor(args) => doctor::run(&root, &args),
+        Command::Writeback(args) => writeback::run(&root, &args),
+        Command::Restore(args) => restore::run(&root, &args),
+        Command::Completions(args) => manual::completions(&mut Cli::command(), &args),
+        Command::Man => manual::man(Cli::command()),
+        Command::Pump => pump::run(&root),
+    }
+}

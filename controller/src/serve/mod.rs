@@ -1,0 +1,11 @@
+//! The agent's control socket and what goes over it: one JSON object a line, a request and its answer.
+//!
+//! `protocol` is the messages, `server` the agent's end, `client` the commands' end, `status` the value they show.
+
+pub mod client;
+pub mod protocol;
+pub mod server;
+pub mod status;
+
+/// The socket, relative to the root.
+pub const SOCKET: &str = "run/swaptier/swaptier.sock";

@@ -1,0 +1,34 @@
+//! zswap's shrinking: what it looks at and leaves alone. What it writes back is seen in `swapout`.
+
+use core::mem::offset_of;
+
+use aya_ebpf::{macros::fexit, programs::FExitContext};
+use swaptier_common::control::Control;
+
+use crate::shadow::{add, control};
+
+/// `LRU_REMOVED_RETRY` (include/linux/list_lru.h): the entry was written back.
+const WRITTEN_BACK: i32 = 1;
+
+/// `shrink_memcg_cb(item, l, arg)` returned. A statistic only: attached once.
+#[fexit]
+pub fn shrink_memcg_cb(ctx: FExitContext) -> i32 {
+    looked_at(ctx.arg::<u64>(3) as i32);
+    0
+}
+
+/// The same where the list's lock is an argument (up to 6.12): `shrink_memcg_cb(item, l, lock, arg)`.
+#[fexit]
+pub fn shrink_memcg_cb_lock(ctx: FExitContext) -> i32 {
+    looked_at(ctx.arg::<u64>(4) as i32);
+    0
+}
+
+#[inline(always)]
+fn looked_at(returned: i32) {
+    if returned != WRITTEN_BACK
+        && let Some(control) = control()
+    {
+        add(control, offset_of!(Control, passed_over), 1);
+    }
+}
