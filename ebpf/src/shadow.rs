@@ -99,7 +99,8 @@ impl Place {
             number = claim_frame(cell)?;
         }
         let number = number - 1;
-        let frame = FRAMES.get_value_ptr_mut(number / CHUNK_FRAMES as u32, &(number % CHUNK_FRAMES as u32))?;
+        let frame =
+            FRAMES.get_value_ptr_mut(number / CHUNK_FRAMES as u32, &(number % CHUNK_FRAMES as u32))?;
         Some(Self { frame, first: offset as u32 % FRAME_SLOTS as u32 })
     }
 
@@ -180,7 +181,11 @@ fn claim_frame(cell: *mut u32) -> Option<u32> {
     for _ in 0..TRIES {
         // SAFETY: fields of a map value, each one word.
         let (head, tail, low) = unsafe {
-            (peek(&raw const (*control).ring_head), peek(&raw const (*control).ring_tail), peek(&raw const (*control).ring_low))
+            (
+                peek(&raw const (*control).ring_head),
+                peek(&raw const (*control).ring_tail),
+                peek(&raw const (*control).ring_low),
+            )
         };
         let left = tail.wrapping_sub(head);
         if left == 0 {

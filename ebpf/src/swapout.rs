@@ -14,7 +14,9 @@ use swaptier_common::{
 
 use crate::{
     kernel::{Owner, folio_entry, folio_pages},
-    shadow::{Each, Place, add, control, count, count_age, count_drop, counters, counters_of, each, now, peek, ring},
+    shadow::{
+        Each, Place, add, control, count, count_age, count_drop, counters, counters_of, each, now, peek, ring,
+    },
 };
 
 /// `folio_alloc_swap(folio, gfp)` returned (6.18).
@@ -246,8 +248,9 @@ fn written_back(place: Place, now: u64) -> Option<()> {
         add(control, offset_of!(Control, written_back_cold), 1);
     }
     // SAFETY: fields of a map value.
-    let (total, alarm) =
-        unsafe { (peek(&raw const (*control).written_back_pages), peek(&raw const (*control).written_back_alarm)) };
+    let (total, alarm) = unsafe {
+        (peek(&raw const (*control).written_back_pages), peek(&raw const (*control).written_back_alarm))
+    };
     if total == alarm {
         ring(total);
     }

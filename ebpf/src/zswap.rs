@@ -13,7 +13,10 @@ use swaptier_common::{
 };
 
 use crate::{
-    kernel::{Owner, ZSWAP_ENTRY_LENGTH, ZSWAP_ENTRY_LRU, ZSWAP_ENTRY_SWPENTRY, ZSWAP_LIST_LRU, folio_entry, load, read},
+    kernel::{
+        Owner, ZSWAP_ENTRY_LENGTH, ZSWAP_ENTRY_LRU, ZSWAP_ENTRY_SWPENTRY, ZSWAP_LIST_LRU, folio_entry, load,
+        read,
+    },
     shadow::{Place, add, count_age, count_drop, counters, counters_of, now},
 };
 
@@ -77,8 +80,7 @@ pub fn zswap_entry_free(ctx: FEntryContext) -> i32 {
 #[fexit]
 pub fn zswap_load(ctx: FExitContext) -> i32 {
     let returned: u64 = ctx.arg(1);
-    let is_loaded =
-        if ZSWAP_LOAD_IS_BOOL.load() != 0 { returned & 0xff != 0 } else { returned as u32 == 0 };
+    let is_loaded = if ZSWAP_LOAD_IS_BOOL.load() != 0 { returned & 0xff != 0 } else { returned as u32 == 0 };
     if is_loaded {
         loaded(ctx.arg(0));
     }

@@ -128,7 +128,8 @@ impl Agent {
     async fn start(root: Root, options: Options) -> Result<Self, Failure> {
         let invalid = |error| Failure::new(Exit::Invalid, error);
         let trust = Trust::of(&root);
-        let config = config::load(&root, trust, options.config.as_deref()).map_err(|e| invalid(anyhow::Error::new(e)))?;
+        let config = config::load(&root, trust, options.config.as_deref())
+            .map_err(|e| invalid(anyhow::Error::new(e)))?;
         let policies = load_policies(&root, &config).map_err(|text| Failure::say(Exit::Invalid, text))?;
         sense::cgroupfs::check(&root).map_err(|error| Failure::new(Exit::Unsupported, error))?;
         if let Err(error) = sense::cgroupfs::raise_file_limit() {
@@ -143,7 +144,8 @@ impl Agent {
             false => Hands::new(root.clone(), undo.clone(), deadline),
         };
         let mut tree = CgroupTree::default();
-        let cgroups = sense::collect(&root, &mut tree).map_err(|e| Failure::new(Exit::Unsupported, e))?.cgroups;
+        let cgroups =
+            sense::collect(&root, &mut tree).map_err(|e| Failure::new(Exit::Unsupported, e))?.cgroups;
         lock_memory();
         let (probes, lost) = start_probes(&root, &options, &config, cgroups.len());
         for outcome in act::zswap_params::apply(&hands, &config.zswap, "swaptier.toml [zswap]").await {
@@ -241,7 +243,9 @@ impl Agent {
                 act::apply(hands, step, snapshot, |order| rounds.run(order, None, probes, cgroups)).await
             };
             log(&outcome);
-            if let (Action::Writeback { cgroup, .. }, Outcome::WroteBack { written, .. }) = (&step.action, &outcome) {
+            if let (Action::Writeback { cgroup, .. }, Outcome::WroteBack { written, .. }) =
+                (&step.action, &outcome)
+            {
                 self.history.spent(*cgroup, *written, snapshot.at);
             } else if let Action::Writeback { cgroup, .. } = &step.action {
                 self.history.spent(*cgroup, swaptier_policies::Pages(0), snapshot.at);
@@ -262,7 +266,10 @@ impl Agent {
         };
         let mut undo = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.options.dry_run && undo.pending().any(&is_unwanted) {
-            report(&journal::restore_where(&self.root, &mut undo, false, is_unwanted), "no policy asks for it any more");
+            report(
+                &journal::restore_where(&self.root, &mut undo, false, is_unwanted),
+                "no policy asks for it any more",
+            );
         }
     }
 
@@ -300,7 +307,12 @@ impl Agent {
     }
 }
 
-fn start_probes(root: &Root, options: &Options, config: &Config, cgroups: usize) -> (Option<Probes>, Vec<String>) {
+fn start_probes(
+    root: &Root,
+    options: &Options,
+    config: &Config,
+    cgroups: usize,
+) -> (Option<Probes>, Vec<String>) {
     let reason = if options.no_bpf {
         "started with --no-bpf".to_owned()
     } else if !root.is_system() {

@@ -148,7 +148,8 @@ impl Probes {
         }
         for (owner, counters) in &counters {
             let (id, found) = (CgroupId(counters.id), scan.owner(*owner));
-            *view.counts.entry(id).or_default() = plus(view.counts.get(&id).copied().unwrap_or_default(), &found);
+            *view.counts.entry(id).or_default() =
+                plus(view.counts.get(&id).copied().unwrap_or_default(), &found);
             view.counters.insert(id, *counters);
             let oldest = view.oldest.entry(id).or_default();
             *oldest = (*oldest).max(found.oldest);
@@ -162,7 +163,12 @@ impl Probes {
     }
 
     /// What a round for the cgroup at `path` is about, and how many of its pages are this old.
-    pub(super) fn subject(&self, cgroups: &[CgroupSample], path: &str, older_than: Seconds) -> (Subject, u64) {
+    pub(super) fn subject(
+        &self,
+        cgroups: &[CgroupSample],
+        path: &str,
+        older_than: Seconds,
+    ) -> (Subject, u64) {
         let below = format!("{path}/");
         let is_in = |cgroup: &&CgroupSample| cgroup.path == path || cgroup.path.starts_with(&below);
         let ids: Vec<u64> = cgroups.iter().filter(is_in).map(|cgroup| cgroup.id.0).collect();

@@ -43,9 +43,14 @@ impl Agent {
                 reason: self.probes.is_none().then(|| self.lost.join("; ")),
                 chunks: view.health.chunks,
                 locked_bytes: view.health.locked_bytes,
-                drift_pages: self.probes.as_ref().map_or(0, |_| drift(map_pages, sensed, snapshot.page_size.0)),
+                drift_pages: self
+                    .probes
+                    .as_ref()
+                    .map_or(0, |_| drift(map_pages, sensed, snapshot.page_size.0)),
                 recursion_misses: view.recursion_misses,
-                missed_events: view.health.missed_frames + view.health.missed_areas + view.health.missed_cgroups,
+                missed_events: view.health.missed_frames
+                    + view.health.missed_areas
+                    + view.health.missed_cgroups,
             },
             cgroups: self.cgroup_statuses(snapshot, view),
             rounds: self.rounds.reports().cloned().collect(),
@@ -54,7 +59,10 @@ impl Agent {
                 .held
                 .iter()
                 .map(|held| HeldStatus {
-                    cgroup: snapshot.cgroups.get(&held.cgroup).map_or_else(String::new, |cgroup| cgroup.path.clone()),
+                    cgroup: snapshot
+                        .cgroups
+                        .get(&held.cgroup)
+                        .map_or_else(String::new, |cgroup| cgroup.path.clone()),
                     policy: held.policy.clone(),
                     reason: held.hold.to_string(),
                 })
@@ -107,7 +115,8 @@ impl Agent {
 }
 
 fn holds_swap(cgroup: &CgroupView) -> bool {
-    cgroup.swap_current.is_some_and(|bytes| bytes.0 > 0) || cgroup.zswap_original.is_some_and(|bytes| bytes.0 > 0)
+    cgroup.swap_current.is_some_and(|bytes| bytes.0 > 0)
+        || cgroup.zswap_original.is_some_and(|bytes| bytes.0 > 0)
 }
 
 /// The map's pages less the kernel's own, which the root's `memory.stat` counts for all.

@@ -122,7 +122,10 @@ impl Rounds {
         };
         order.pages = Pages(wish.pages.min(cold));
         if order.pages.0 == 0 {
-            return say(Exit::Nothing, format!("{path} has no page in zswap for {} or longer", wish.older_than));
+            return say(
+                Exit::Nothing,
+                format!("{path} has no page in zswap for {} or longer", wish.older_than),
+            );
         }
         if wish.dry_run {
             let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
 //! `swaptier agent`: the runtime and the logs the agent runs in.
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use tracing_subscriber::EnvFilter;
 
@@ -22,10 +22,15 @@ pub(super) struct Args {
 
 pub(super) fn run(root: &Root, args: &Args) -> Result {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let is_coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(is_coloured)
+        .init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let options =
-        agent::Options { config: args.config.clone(), dry_run: args.dry_run, no_bpf: args.no_bpf };
+    let options = agent::Options { config: args.config.clone(), dry_run: args.dry_run, no_bpf: args.no_bpf };
     let exit = runtime.block_on(agent::run(root.clone(), options));
     // A write that never returns must not keep the agent from ending.
     runtime.shutdown_timeout(Duration::from_secs(1));

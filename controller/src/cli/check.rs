@@ -58,8 +58,16 @@ struct Mistake {
 
 pub(super) fn run(root: &Root, args: &Args) -> Result {
     let mut findings = Findings { schema: 1, ..Findings::default() };
-    if args.files.is_empty() { findings.in_force(root) } else { findings.named(&args.files) }
-    if args.json { say_json(&findings)? } else { say(&findings.render(Paint::of_stdout()))? }
+    if args.files.is_empty() {
+        findings.in_force(root)
+    } else {
+        findings.named(&args.files)
+    }
+    if args.json {
+        say_json(&findings)?
+    } else {
+        say(&findings.render(Paint::of_stdout()))?
+    }
     Ok(findings.exit())
 }
 

@@ -26,7 +26,15 @@ pub enum Exit {
 impl Exit {
     /// The exit with this number; an unknown one is a failure.
     pub fn from_number(number: u8) -> Self {
-        let all = [Self::Done, Self::Usage, Self::Invalid, Self::Unsupported, Self::NotPermitted, Self::Nothing, Self::Busy];
+        let all = [
+            Self::Done,
+            Self::Usage,
+            Self::Invalid,
+            Self::Unsupported,
+            Self::NotPermitted,
+            Self::Nothing,
+            Self::Busy,
+        ];
         all.into_iter().find(|exit| *exit as u8 == number).unwrap_or(Self::Failed)
     }
 }
@@ -65,4 +73,4 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 }
 
 /// What a command returns.
-pub type Result = std::result::Result<Exit, Failure>;
+pub(super) type Result = std::result::Result<Exit, Failure>;

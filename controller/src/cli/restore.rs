@@ -48,7 +48,11 @@ struct Said {
 
 pub(super) fn run(root: &Root, args: &Args) -> Result {
     let said = give_back(root, args)?;
-    if args.json { say_json(&said)? } else { say(&said.render(Paint::of_stdout()))? }
+    if args.json {
+        say_json(&said)?
+    } else {
+        say(&said.render(Paint::of_stdout()))?
+    }
     Ok(if said.report.is_complete() { Exit::Done } else { Exit::Failed })
 }
 

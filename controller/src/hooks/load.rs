@@ -228,10 +228,15 @@ fn attach_program(ebpf: &mut Ebpf, attach: &Attach) -> Result<(), HookError> {
 fn remove_pins(pins: &Path) -> Result<(), HookError> {
     match fs::remove_dir_all(pins) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(HookError::PinFolder { path: pins.to_owned(), source: error })
+            return Err(HookError::PinFolder { path: pins.to_owned(), source: error });
         }
-        _ => Ok(()),
+        _ => {}
     }
+    if let Some(parent) = pins.parent() {
+        // Another layout's folder may be in it.
+        let _not_empty = fs::remove_dir(parent);
+    }
+    Ok(())
 }
 
 /// The address of zswap's list of entries, from /proc/kallsyms.

@@ -27,7 +27,10 @@ pub fn ask(root: &Root, ask: Ask, at_most: Duration) -> io::Result<Option<Answer
     let mut line = String::new();
     BufReader::new(socket).read_line(&mut line)?;
     if line.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the agent closed the connection without an answer"));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the agent closed the connection without an answer",
+        ));
     }
     Ok(Some(serde_json::from_str(&line)?))
 }

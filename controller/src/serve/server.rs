@@ -90,7 +90,11 @@ async fn accept(listener: UnixListener, published: Published, errands: mpsc::Sen
     }
 }
 
-async fn serve(mut client: UnixStream, published: &Published, errands: &mpsc::Sender<Errand>) -> io::Result<()> {
+async fn serve(
+    mut client: UnixStream,
+    published: &Published,
+    errands: &mpsc::Sender<Errand>,
+) -> io::Result<()> {
     let answer = if is_trusted(&client)? {
         let (reader, _) = client.split();
         let mut line = String::new();
