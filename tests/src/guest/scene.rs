@@ -72,7 +72,8 @@ impl Scene {
     /// # Errors
     /// When fewer than nine in ten can be brought there.
     pub fn refill(&mut self, age: Duration) -> Result<()> {
-        self.cold.command("touch cold")?;
+        // Written, not only read: a page that came from the disk unchanged would go back there without zswap.
+        self.cold.command("write cold")?;
         // 120 MiB are 30,720 pages.
         wait_for("the cold pages to be in zswap", Duration::from_secs(30), || {
             self.cold.command("pageout cold")?;
