@@ -10,6 +10,7 @@ pub mod config;
 pub mod hooks;
 pub mod journal;
 pub mod map;
+pub mod probe;
 pub mod root;
 pub mod sense;
 pub mod serve;

@@ -1,0 +1,148 @@
+//! Looking at the host. Everything that can fail becomes a fact; nothing is decided here.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader},
+};
+
+use swaptier_policies::Bytes;
+
+use super::{Facts, HookFacts, capabilities};
+use crate::{
+    act::writeback,
+    hooks::{
+        coverage::cover,
+        facts::{VMLINUX_BTF, read_facts},
+    },
+    root::{CGROUP_ROOT, Root, cgroup_file},
+    sense::{self, zswap::PARAMETERS},
+};
+
+/// Reads all of it.
+pub fn read(root: &Root) -> Facts {
+    Facts {
+        release: root.read_value("proc/sys/kernel/osrelease").ok(),
+        arch: std::env::consts::ARCH,
+        page_size: Bytes(rustix::param::page_size() as u64),
+        lockdown: root.read("sys/kernel/security/lockdown").ok().and_then(|text| bracketed(&text)),
+        cgroups: sense::cgroupfs::check(root).map_err(|error| error.to_string()),
+        has_valve: somewhere(root, "memory.zswap.writeback"),
+        has_reclaim: somewhere(root, "memory.reclaim"),
+        has_tiers_max: somewhere(root, "memory.swap.tiers.max"),
+        has_zswap: root.exists(PARAMETERS),
+        zswap: sense::read_parameters(root),
+        has_zswap_counters: sense::read_counters(root).pool_limit_hit.is_some(),
+        swaps: sense::procfs::read_swaps(root).map_err(|error| error.to_string()),
+        hooks: hooks(root),
+        has_bpffs: root.read("proc/self/mounts").is_ok_and(|mounts| has_bpffs(&mounts)),
+        capabilities_lacking: lacking(root),
+        dialects: dialects(root),
+    }
+}
+
+/// Whether the root cgroup or one below it has this file: some are left out at the root.
+fn somewhere(root: &Root, file: &str) -> bool {
+    let below = root.list(CGROUP_ROOT).unwrap_or_default();
+    root.exists(&cgroup_file("", file)) || below.iter().any(|cgroup| root.exists(&cgroup_file(cgroup, file)))
+}
+
+/// The word in brackets, by which the kernel marks what is chosen.
+fn bracketed(text: &str) -> Option<String> {
+    Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
+}
+
+fn has_bpffs(mounts: &str) -> bool {
+    mounts.lines().any(|line| {
+        let mut fields = line.split(' ').skip(1);
+        fields.next() == Some("/sys/fs/bpf") && fields.next() == Some("bpf")
+    })
+}
+
+fn lacking(root: &Root) -> Vec<&'static str> {
+    if !root.is_system() {
+        return Vec::new();
+    }
+    capabilities::lacking(&root.read("proc/self/status").unwrap_or_default())
+}
+
+fn dialects(root: &Root) -> Vec<(&'static str, Result<(), String>)> {
+    match writeback::Facts::read(root) {
+        Ok(facts) => writeback::dialects(&facts),
+        Err(error) => vec![("any", Err(error.to_string()))],
+    }
+}
+
+fn hooks(root: &Root) -> HookFacts {
+    if !root.is_system() {
+        return HookFacts::NotLookedAt;
+    }
+    let facts = match read_facts(&root.host_path(VMLINUX_BTF)) {
+        Ok(facts) => facts,
+        Err(error) => return HookFacts::Unreadable(error.to_string()),
+    };
+    match cover(&facts) {
+        Ok(coverage) => HookFacts::Covered {
+            programs: coverage.attach.len(),
+            lost: coverage.lost,
+            has_symbol: has_symbol(root, "zswap_list_lru"),
+        },
+        Err(missing) => HookFacts::Uncovered(missing),
+    }
+}
+
+/// Whether `/proc/kallsyms` shows an address for this name. The file has some 200,000 lines, so it is read line by line.
+fn has_symbol(root: &Root, wanted: &str) -> bool {
+    let Ok(symbols) = File::open(root.host_path("proc/kallsyms")) else { return false };
+    BufReader::new(symbols).lines().map_while(Result::ok).any(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let address = words.next().unwrap_or_default();
+        words.nth(1) == Some(wanted) && address.bytes().any(|digit| digit != b'0')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeRoot;
+
+    #[test]
+    fn a_folder_says_what_its_files_say_and_nothing_of_the_kernel_that_runs() {
+        let fake = FakeRoot::host();
+        fake.cgroup("a");
+        fake.write("proc/sys/kernel/osrelease", "6.12.1-test\n");
+        fake.write("proc/self/mounts", "sysfs /sys sysfs rw 0 0\nbpf /sys/fs/bpf bpf rw 0 0\n");
+        fake.write("sys/kernel/security/lockdown", "none [integrity] confidentiality\n");
+        let facts = read(fake.root());
+        assert_eq!(facts.release.as_deref(), Some("6.12.1-test"));
+        assert_eq!((facts.hooks, facts.capabilities_lacking), (HookFacts::NotLookedAt, Vec::new()));
+        assert_eq!((facts.has_valve, facts.has_reclaim, facts.has_tiers_max), (true, true, false));
+        assert_eq!((facts.has_bpffs, facts.lockdown.as_deref()), (true, Some("integrity")));
+        assert_eq!(facts.swaps.map(|areas| areas.len()), Ok(1));
+        assert_eq!(facts.dialects[0], ("worker", Ok(())));
+    }
+
+    #[test]
+    fn nothing_at_all_is_told_as_facts_too() {
+        let fake = FakeRoot::empty();
+        let facts = read(fake.root());
+        assert!(facts.cgroups.is_err() && facts.swaps.is_err() && facts.dialects[0].1.is_err());
+        assert!(!facts.has_valve && !facts.has_zswap && !facts.has_bpffs);
+    }
+
+    #[test]
+    fn another_file_system_on_the_same_folder_is_no_bpffs() {
+        assert!(!has_bpffs("tmpfs /sys/fs/bpf tmpfs rw 0 0\nbpf /mnt bpf rw 0 0\n"));
+    }
+
+    #[test]
+    fn a_hidden_address_is_no_address() {
+        let fake = FakeRoot::empty();
+        fake.write(
+            "proc/kallsyms",
+            "0000000000000000 b zswap_list_lru\nffffffff81000000 T zswap_list_lru_x\n",
+        );
+        assert!(!has_symbol(fake.root(), "zswap_list_lru"));
+        fake.write("proc/kallsyms", "ffffffff81000000 T other\nffffffff82345678 b zswap_list_lru\n");
+        assert!(has_symbol(fake.root(), "zswap_list_lru"));
+    }
+}

@@ -1,0 +1,118 @@
+//! From a capable host one thing at a time is taken away.
+
+use swaptier_policies::Bytes;
+
+use super::*;
+
+fn capable() -> Facts {
+    Facts {
+        release: Some("6.12.1".into()),
+        arch: "x86_64",
+        page_size: Bytes(4096),
+        lockdown: Some("none".into()),
+        cgroups: Ok(()),
+        has_valve: true,
+        has_reclaim: true,
+        has_tiers_max: false,
+        has_zswap: true,
+        zswap: ZswapParameters {
+            enabled: Some(true),
+            max_pool_percent: Some(20),
+            accept_threshold_percent: Some(90),
+            shrinker_enabled: Some(false),
+            compressor: Some("lz4".into()),
+        },
+        has_zswap_counters: true,
+        swaps: Ok(vec![area("/dev/vda")]),
+        hooks: HookFacts::Covered { programs: 13, lost: Vec::new(), has_symbol: true },
+        has_bpffs: true,
+        capabilities_lacking: Vec::new(),
+        dialects: vec![("worker", Ok(())), ("gate", Ok(()))],
+    }
+}
+
+fn area(path: &str) -> SwapArea {
+    SwapArea {
+        path: path.into(),
+        kind: "partition".into(),
+        size: Bytes(1 << 30),
+        used: Bytes(0),
+        priority: -2,
+    }
+}
+
+/// The findings beyond `ok`: area, level, and what is said with its remedy.
+fn complaints(facts: &Facts) -> Vec<(&'static str, Level, String)> {
+    let bad = judge(facts).into_iter().filter(|finding| finding.level != Level::Ok);
+    bad.map(|finding| {
+        (finding.area, finding.level, format!("{} | {}", finding.says, finding.fix.unwrap_or_default()))
+    })
+    .collect()
+}
+
+#[test]
+fn a_capable_host_has_nothing_to_complain_of() {
+    assert_eq!(complaints(&capable()), []);
+}
+
+#[test]
+fn each_thing_taken_away_is_named_with_what_it_costs() {
+    type Without = fn(&mut Facts);
+    let cases: [(Without, &str, Level, &str); 15] = [
+        (|f| f.cgroups = Err("no cgroup v2".into()), "cgroup", Level::Missing, "no cgroup v2"),
+        (|f| f.has_valve = false, "valve", Level::Missing, "memory.zswap.writeback is missing"),
+        (|f| f.has_zswap = false, "zswap", Level::Missing, "/sys/module/zswap/parameters is missing"),
+        (|f| f.zswap.enabled = Some(false), "zswap", Level::Lost, "enabled = true"),
+        (|f| f.zswap.enabled = None, "zswap", Level::Lost, "off"),
+        (|f| f.zswap.shrinker_enabled = Some(true), "shrinker", Level::Warn, "beside the budgets"),
+        (|f| f.has_zswap_counters = false, "debugfs", Level::Warn, "mount -t debugfs"),
+        (|f| f.swaps = Ok(Vec::new()), "swap", Level::Lost, "no swap area is on"),
+        (|f| f.swaps = Ok(vec![area("/dev/zram0")]), "zram", Level::Warn, "/dev/zram0 is memory"),
+        (|f| f.swaps = Ok(vec![area("/a"), area("/b")]), "areas", Level::Warn, "memory.swap.tiers.max"),
+        (|f| f.has_reclaim = false, "reclaim", Level::Warn, "memory.reclaim is missing"),
+        (
+            |f| f.hooks = HookFacts::Uncovered(vec!["slots freed".into()]),
+            "probes",
+            Level::Lost,
+            "slots freed",
+        ),
+        (|f| f.lockdown = Some("confidentiality".into()), "probes", Level::Lost, "locked down"),
+        (|f| f.has_bpffs = false, "probes", Level::Lost, "mount -t bpf"),
+        (|f| f.capabilities_lacking = vec!["CAP_BPF"], "rights", Level::Warn, "CAP_BPF"),
+    ];
+    for (without, area, level, says) in cases {
+        let mut facts = capable();
+        without(&mut facts);
+        let complaints = complaints(&facts);
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        assert_eq!((complaints[0].0, complaints[0].1), (area, level), "{complaints:?}");
+        assert!(complaints[0].2.contains(says), "{complaints:?}");
+    }
+}
+
+#[test]
+fn a_hidden_symbol_costs_the_map_and_an_unseen_function_does_not() {
+    let mut facts = capable();
+    facts.hooks =
+        HookFacts::Covered { programs: 12, lost: vec!["regret is not counted".into()], has_symbol: false };
+    let levels: Vec<Level> = complaints(&facts).into_iter().map(|(_, level, _)| level).collect();
+    assert_eq!(levels, [Level::Warn, Level::Lost]);
+}
+
+#[test]
+fn one_dialect_less_is_a_warning_and_none_at_all_a_loss() {
+    let mut facts = capable();
+    facts.dialects[0].1 = Err("the pool is near its own limit".into());
+    let (area, level, says) = complaints(&facts).remove(0);
+    assert_eq!((area, level), ("write-back", Level::Warn));
+    assert!(says.contains("max_pool_percent"), "{says}");
+    facts.dialects[1].1 = Err("no shrinker".into());
+    assert!(complaints(&facts).iter().all(|(_, level, _)| *level == Level::Lost));
+}
+
+#[test]
+fn no_release_is_taken_for_a_feature() {
+    let mut old = capable();
+    old.release = Some("2.6.0".into());
+    assert_eq!(complaints(&old), []);
+}
