@@ -21,7 +21,7 @@ pub mod snapshot;
 pub mod units;
 
 pub use decide::decide;
-pub use file::fault::{Fault, SourceFile};
+pub use file::fault::{Fault, Faults, SourceFile};
 pub use guard::{Violation, violations};
 pub use history::History;
 pub use layer::layer;

@@ -3,15 +3,22 @@
 //! `*` and `?` stay within one component, `**` alone in a component crosses them, `{a,b}` and `[ab]` choose. A
 //! backslash is itself: systemd writes `\x2d` into cgroup names. Called by `[match]` and by `policy`.
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 /// A compiled glob.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: String,
-    matcher: GlobMatcher,
+    /// Of this one glob: a set says when the automaton would be too large, a lone matcher panics.
+    matcher: GlobSet,
     literal: usize,
 }
+
+/// The longest glob, in bytes: a path of systemd or of Kubernetes is a fifth of it.
+const LONGEST: usize = 1024;
+
+/// The most `{` of a glob: its compiler calls itself for each that stands in another.
+const MOST_CHOICES: usize = 32;
 
 /// Why a glob is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +40,12 @@ pub enum PatternError {
     /// `**` beside other characters.
     #[error("`{0}`: `**` must stand alone between slashes")]
     DoubleStar(String),
+    /// Longer than [`LONGEST`].
+    #[error("a pattern of {0} bytes is longer than {LONGEST}")]
+    TooLong(usize),
+    /// More `{` than [`MOST_CHOICES`].
+    #[error("`{0}` has more than {MOST_CHOICES} `{{`")]
+    TooManyChoices(String),
     /// The glob itself does not parse, or is too large.
     #[error("`{0}` is not a glob: {1}")]
     Glob(String, String),
@@ -70,7 +83,7 @@ impl Pattern {
         let bad = |error: globset::Error| PatternError::Glob(text.to_owned(), error.kind().to_string());
         let glob =
             GlobBuilder::new(text).literal_separator(true).backslash_escape(false).build().map_err(bad)?;
-        let matcher = glob.compile_matcher();
+        let matcher = GlobSetBuilder::new().add(glob).build().map_err(bad)?;
         Ok(Pattern { text: text.to_owned(), matcher, literal: literal_prefix(text) })
     }
 
@@ -104,6 +117,12 @@ fn check(text: &str) -> Result<(), PatternError> {
     }
     if text.starts_with('/') {
         return Err(PatternError::Absolute(text.to_owned()));
+    }
+    if text.len() > LONGEST {
+        return Err(PatternError::TooLong(text.len()));
+    }
+    if text.matches('{').count() > MOST_CHOICES {
+        return Err(PatternError::TooManyChoices(text.to_owned()));
     }
     for part in text.split('/') {
         if matches!(part, "" | "." | "..") {

@@ -6,14 +6,14 @@ use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
 
-use swaptier_policies::{Fault, SourceFile};
+use swaptier_policies::{Fault, Faults, SourceFile};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Reads one file and collects what is wrong with it.
 pub(super) struct Reader<'a> {
     source: &'a SourceFile,
-    faults: Vec<Fault>,
+    faults: Faults<'a>,
 }
 
 /// One table of the file.
@@ -25,7 +25,7 @@ pub(super) struct Table<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(source: &'a SourceFile) -> Reader<'a> {
-        Reader { source, faults: Vec::new() }
+        Reader { source, faults: Faults::of(source) }
     }
 
     /// The whole text as a tree. What is no TOML is noted and gives none: whatever else is wrong would be guessed.
@@ -38,16 +38,13 @@ impl<'a> Reader<'a> {
     }
 
     /// All faults in the order of the text.
-    pub(super) fn into_faults(mut self) -> Vec<Fault> {
-        self.faults.sort_by_key(|fault| (fault.line, fault.column));
-        self.faults
+    pub(super) fn into_faults(self) -> Vec<Fault> {
+        self.faults.into_sorted()
     }
 
     /// Notes a mistake at the bytes `at`.
     pub(super) fn fault(&mut self, at: &Range<usize>, message: impl Display, help: Option<String>) {
-        let (line, column) = place(&self.source.text, at.start);
-        let (file, message) = (self.source.name.clone(), message.to_string());
-        self.faults.push(Fault { file, line, column, message, help });
+        self.faults.add(at, message.to_string(), help);
     }
 
     /// Notes every key of `table` that is not in `known`.
@@ -217,14 +214,6 @@ impl<'a> Table<'a> {
     fn full_name(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
-}
-
-/// Line and column in characters, from 1, of a byte of the text.
-fn place(text: &str, offset: usize) -> (usize, usize) {
-    let end = (0..=offset.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-    let before = &text[..end];
-    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
 }
 
 /// The known word that was most likely meant: at most a third of its letters differ.

@@ -1,6 +1,7 @@
 //! Where text comes from and what is wrong with it: one fault per mistake, each with its place.
 //!
-//! Lines and columns start at 1; a column counts characters, as editors do. Called by the walk and by `PolicySet`.
+//! Lines and columns start at 1; a column counts characters, as editors do. Called by the walk, by `PolicySet`, and by
+//! the controller's reader of `swaptier.toml`.
 
 use std::fmt;
 use std::ops::Range;
@@ -48,18 +49,30 @@ impl fmt::Display for Fault {
 }
 
 /// Collects the faults of one file.
-pub(super) struct Faults<'a> {
+#[derive(Debug)]
+pub struct Faults<'a> {
     source: &'a SourceFile,
     found: Vec<Fault>,
+    /// Those that came when there were [`Faults::MOST`] already.
+    more: usize,
 }
 
 impl<'a> Faults<'a> {
-    pub(super) fn of(source: &'a SourceFile) -> Self {
-        Faults { source, found: Vec::new() }
+    /// How many are kept. A file with more is not one that somebody wrote and wants to mend.
+    const MOST: usize = 100;
+
+    /// None yet.
+    #[must_use]
+    pub fn of(source: &'a SourceFile) -> Self {
+        Faults { source, found: Vec::new(), more: 0 }
     }
 
     /// Notes a mistake at the byte range `at` of the file.
-    pub(super) fn add(&mut self, at: &Range<usize>, message: impl Into<String>, help: Option<String>) {
+    pub fn add(&mut self, at: &Range<usize>, message: impl Into<String>, help: Option<String>) {
+        if self.found.len() >= Self::MOST {
+            self.more += 1;
+            return;
+        }
         let (line, column) = place(&self.source.text, at.start);
         let file = self.source.name.clone();
         let help = help.as_deref().map(one_line);
@@ -70,16 +83,23 @@ impl<'a> Faults<'a> {
     pub(super) fn add_where_silent(&mut self, others: Faults<'_>) {
         let spoken: Vec<usize> = self.found.iter().map(|fault| fault.line).collect();
         self.found.extend(others.found.into_iter().filter(|fault| !spoken.contains(&fault.line)));
+        self.more += others.more;
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
-    /// All faults in the order of the text; equal ones once.
-    pub(super) fn into_sorted(mut self) -> Vec<Fault> {
+    /// All faults in the order of the text, equal ones once; what was too much is counted at the end.
+    #[must_use]
+    pub fn into_sorted(mut self) -> Vec<Fault> {
         self.found.sort_by_key(|fault| (fault.line, fault.column));
         self.found.dedup();
+        if self.more > 0 {
+            let (line, column) = place(&self.source.text, self.source.text.len());
+            let message = format!("{} more faults are not listed", self.more);
+            self.found.push(Fault { file: self.source.name.clone(), line, column, message, help: None });
+        }
         self.found
     }
 }

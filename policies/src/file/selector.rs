@@ -5,6 +5,9 @@ use super::walk::{At, Noted, Table, note};
 use crate::pattern::Pattern;
 use crate::policy::Selector;
 
+/// How many globs one file may have: each is compiled to an automaton of some KiB.
+const MOST_GLOBS: usize = 256;
+
 /// Reads the table.
 pub(super) fn read(table: &Table<'_>, damaged: bool, faults: &mut Faults<'_>) -> Result<Selector, Noted> {
     table.refuse_unknown(faults);
@@ -38,6 +41,11 @@ fn read_patterns(
     globs: &At<Vec<At<&str>>>,
     faults: &mut Faults<'_>,
 ) -> Result<(Vec<Pattern>, Vec<Pattern>), Noted> {
+    if globs.value.len() > MOST_GLOBS {
+        let message = format!("`match.cgroup` has {} patterns, the most is {MOST_GLOBS}", globs.value.len());
+        let help = "write one pattern with `*`, `**` or `{a,b}` for many".to_owned();
+        return Err(note(faults, &globs.span, message, Some(help)));
+    }
     let (mut include, mut exclude, mut good) = (Vec::new(), Vec::new(), Ok(()));
     for glob in &globs.value {
         let (list, text) = match glob.value.strip_prefix('!') {

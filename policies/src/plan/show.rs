@@ -2,30 +2,38 @@
 //!
 //! Limits are shown in IEC units; what is written into kernel files is never taken from these texts.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use super::{Action, Basis, Bound, Hold, Plan, Reason, Valve, Whole};
 use crate::snapshot::{CgroupId, Snapshot};
 
 impl Plan {
-    /// The whole plan with the paths of `snap`: steps first, then what is held.
+    /// The whole plan with the paths of `snap`: steps first, then what is held. Control characters are escaped: whoever
+    /// owns a delegated cgroup names those below it.
     #[must_use]
     pub fn describe(&self, snap: &Snapshot) -> String {
         let path = |id: CgroupId| match snap.cgroups.get(&id) {
             Some(view) => view.path.clone(),
             None => format!("cgroup {}", id.0),
         };
-        let mut text = String::new();
-        // Writing into a `String` cannot fail.
-        for step in &self.steps {
-            let (path, action) = (path(step.action.cgroup()), step.action);
-            let _ = writeln!(text, "{path}: {action} ({}; {})", step.reason, step.policy);
-        }
-        for held in &self.held {
-            let _ = writeln!(text, "{}: held: {} ({})", path(held.cgroup), held.hold, held.policy);
-        }
-        text
+        let steps = self.steps.iter().map(|step| {
+            let path = path(step.action.cgroup());
+            format!("{path}: {} ({}; {})", step.action, step.reason, step.policy)
+        });
+        let held = self
+            .held
+            .iter()
+            .map(|held| format!("{}: held: {} ({})", path(held.cgroup), held.hold, held.policy));
+        steps.chain(held).map(|line| plain(&line) + "\n").collect()
     }
+}
+
+fn plain(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    for c in line.chars() {
+        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
+    }
+    plain
 }
 
 impl fmt::Display for Action {

@@ -3,6 +3,7 @@
 mod cases;
 mod document;
 mod guard;
+mod hostile;
 mod laws;
 mod matching;
 mod shipped;
