@@ -76,10 +76,10 @@ fn give_back(root: &Root, args: &Args) -> std::result::Result<Said, Failure> {
 /// folder is taken, if something waits there.
 fn configured(root: &Root) -> std::result::Result<PathBuf, Failure> {
     let failure = match settings::config(root) {
-        Ok(config) => return Ok(settings::state_dir(root, &config, None)),
+        Ok(config) => return Ok(settings::state_dir(root, &config)),
         Err(failure) => failure,
     };
-    let usual = settings::state_dir(root, &Config::default(), None);
+    let usual = settings::state_dir(root, &Config::default());
     if Undo::peek(root, &usual).is_ok_and(|pending| !pending.is_empty()) {
         return Ok(usual);
     }

@@ -10,6 +10,7 @@ use crate::{
     config::{self, Config, ConfigError, Trust},
     journal::UndoError,
     root::Root,
+    sense::{self, CgroupTree, SenseError, Sensed},
 };
 
 /// The settings in force.
@@ -24,16 +25,19 @@ pub(super) fn policies(root: &Root, config: &Config) -> Result<PolicySet, Failur
     PolicySet::load(&files).map_err(|faults| of_config(ConfigError::Invalid(faults)))
 }
 
-/// The state folder: the one that is given, else the configured one.
-pub(super) fn state_dir(root: &Root, config: &Config, given: Option<&PathBuf>) -> PathBuf {
-    match given {
-        Some(dir) => dir.clone(),
-        None => root.host_path(&config.agent.state_dir),
-    }
+/// What the host's files say now.
+pub(super) fn sensed(root: &Root) -> Result<Sensed, Failure> {
+    sense::cgroupfs::check(root).map_err(of_sense)?;
+    sense::collect(root, &mut CgroupTree::default()).map_err(of_sense)
+}
+
+/// The configured state folder.
+pub(super) fn state_dir(root: &Root, config: &Config) -> PathBuf {
+    root.host_path(&config.agent.state_dir)
 }
 
 /// A configuration that cannot be used.
-pub(super) fn of_config(error: ConfigError) -> Failure {
+fn of_config(error: ConfigError) -> Failure {
     let exit = match &error {
         ConfigError::Read(read) if is_refused(read.errno()) => Exit::NotPermitted,
         ConfigError::Read(_) => Exit::Failed,
@@ -57,6 +61,16 @@ pub(super) fn of_undo(error: UndoError) -> Failure {
             Failure::new(Exit::Failed, error)
         }
     }
+}
+
+/// A host that cannot be read.
+fn of_sense(error: SenseError) -> Failure {
+    let exit = match &error {
+        SenseError::NoCgroup2 { .. } | SenseError::NoMemoryController { .. } => Exit::Unsupported,
+        SenseError::Read(read) if is_refused(read.errno()) => Exit::NotPermitted,
+        SenseError::Read(_) | SenseError::Unexpected { .. } => Exit::Failed,
+    };
+    Failure::new(exit, error)
 }
 
 /// All messages, and the code of the first.

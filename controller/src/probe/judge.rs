@@ -13,7 +13,10 @@ const NO_MAP: &str =
 
 /// Judges all of it, in the order in which an operator would look.
 pub fn judge(facts: &Facts) -> Vec<Finding> {
-    let mut findings = vec![kernel(facts), cgroups(facts), valve(facts)];
+    let mut findings = vec![kernel(facts), cgroups(facts)];
+    if facts.cgroups.is_ok() {
+        findings.push(valve(facts));
+    }
     findings.extend(zswap(facts));
     findings.extend(swap(facts));
     findings.extend(dialects(facts));
@@ -127,7 +130,7 @@ fn dialects(facts: &Facts) -> Vec<Finding> {
         }
     };
     let mut findings: Vec<Finding> = facts.dialects.iter().map(finding).collect();
-    if !facts.has_reclaim {
+    if facts.cgroups.is_ok() && !facts.has_reclaim {
         let says = "memory.reclaim is missing: the gate has nothing to push with";
         findings.push(
             Finding::new("reclaim", Level::Warn, says).fix("none is needed while the worker can be used"),

@@ -65,7 +65,7 @@ fn configuration(root: &Root) -> (Finding, Config) {
 /// What is changed on this host and not given back.
 fn changes(root: &Root, config: &Config, is_running: Option<bool>) -> Finding {
     let finding = |level, says: String| Finding::new("undo log", level, says);
-    let pending = match Undo::peek(root, &settings::state_dir(root, config, None)) {
+    let pending = match Undo::peek(root, &settings::state_dir(root, config)) {
         Ok(pending) => pending.len(),
         Err(error) => return finding(Level::Warn, error.to_string()),
     };

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     journal::{Change, Undo, is_same_value},
     root::{CGROUP_ROOT, Root, cgroup_file},
-    sense::{self, Beside, CgroupTree, SwapArea, assemble},
+    sense::{Beside, SwapArea, assemble},
     serve::status::{CgroupStatus, Status},
 };
 
@@ -83,7 +83,7 @@ struct Knob {
 pub(super) fn run(root: &Root, args: &Args) -> Result {
     let config = settings::config(root)?;
     let policies = settings::policies(root, &config)?;
-    let dir = settings::state_dir(root, &config, None);
+    let dir = settings::state_dir(root, &config);
     let (agent, refusal) = match status::of_agent(root) {
         Ok(agent) => (agent, None),
         Err(failure) => (None, Some(format!("{:#}", failure.error))),
@@ -112,8 +112,7 @@ fn explain(
     policies: &PolicySet,
     agent: Option<&Status>,
 ) -> std::result::Result<Explanation, Failure> {
-    sense::cgroupfs::check(root)?;
-    let sensed = sense::collect(root, &mut CgroupTree::default())?;
+    let sensed = settings::sensed(root)?;
     let notes = vec![areas(root, path, &sensed.swaps)];
     let snapshot = assemble(sensed, beside());
     let found = snapshot.cgroups.iter().find(|(_, view)| view.path == path).map(|(id, _)| *id);

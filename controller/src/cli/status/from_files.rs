@@ -5,7 +5,7 @@ use swaptier_policies::{Bytes, Limit, PolicySet, Share};
 use crate::{
     cli::{exit::Failure, settings},
     root::Root,
-    sense::{self, CgroupSample, CgroupTree, Sensed},
+    sense::{CgroupSample, Sensed},
     serve::status::{AgentStatus, CgroupStatus, HostStatus, MapStatus, SCHEMA, Status},
 };
 
@@ -19,8 +19,7 @@ const NO_AGENT: &str =
 /// The host has no cgroup v2, or a file cannot be read. Policies that are wrong are no error here; then it is said that
 /// nobody's policy is known.
 pub(super) fn status(root: &Root) -> Result<Status, Failure> {
-    sense::cgroupfs::check(root)?;
-    let sensed = sense::collect(root, &mut CgroupTree::default())?;
+    let sensed = settings::sensed(root)?;
     let mut lost = vec![NO_AGENT.to_owned()];
     let policies = settings::config(root).and_then(|config| settings::policies(root, &config));
     let policies = policies.unwrap_or_else(|failure| {
