@@ -6,7 +6,7 @@
 pub use record::{Change, Kind, is_same_value};
 pub use restore::{Fate, Item, Report, preview, restore, restore_where};
 pub use ticks::{Entry, Journal, entries, last};
-pub use undo::{Undo, UndoError};
+pub use undo::{Undo, UndoError, compact_log};
 
 mod record;
 mod restore;

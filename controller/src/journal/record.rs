@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 /// The version of the lines written here.
 pub(super) const VERSION: u32 = 1;
 
+/// Numbers stay below this: every reader of JSON keeps them exact, and counting on from one never overflows.
+const NUMBERS: u64 = 1 << 53;
+
+/// Where everything is that is ever changed, relative to the root. A record of another place is not ours.
+const PLACES: &str = "sys/";
+
 /// One change of the host that can be undone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
@@ -45,6 +51,12 @@ impl Change {
     pub fn dir(path: impl Into<String>, why: impl Into<String>) -> Change {
         let (path, why) = (path.into(), why.into());
         Change { kind: Kind::Dir, path, cgroup: None, old: String::new(), new: String::new(), why }
+    }
+
+    /// Whether it is about a place that may be changed at all.
+    fn is_ours(&self) -> bool {
+        let goes_up = self.path.split('/').any(|part| part == "..");
+        self.path.starts_with(PLACES) && !goes_up && !self.path.contains('\0')
     }
 
     /// Whether `other` is about the same file of the same cgroup.
@@ -92,7 +104,14 @@ impl Line {
         if v != VERSION {
             return Err(format!("version {v} is not known here, only {VERSION}"));
         }
-        serde_json::from_str(text).map_err(|_| "no record of a change".to_owned())
+        let line = serde_json::from_str(text).map_err(|_| "no record of a change".to_owned())?;
+        match &line {
+            Line::Change { seq, .. } if *seq >= NUMBERS => Err(format!("{seq} is no number of a record")),
+            Line::Change { change, .. } if !change.is_ours() => {
+                Err(format!("{:?} is nothing that is changed here", change.path))
+            }
+            _ => Ok(line),
+        }
     }
 
     pub(super) fn append_to(&self, buffer: &mut Vec<u8>) {
@@ -165,10 +184,27 @@ mod tests {
             "null",
             r#"{"v":1}"#,
             r#"{"v":1,"seq":3}"#,
-            r#"{"v":1,"kind":"door","seq":1,"path":"x"}"#,
+            r#"{"v":1,"kind":"door","seq":1,"path":"sys/x"}"#,
         ] {
             assert!(Line::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_record_that_no_agent_wrote_is_refused() {
+        for (seq, path) in [
+            (1, "etc/shadow"),
+            (1, "/sys/x"),
+            (1, "sys/../etc/shadow"),
+            (1, "sys/a\\u0000"),
+            (NUMBERS, "sys/x"),
+            (u64::MAX, "sys/x"),
+        ] {
+            let text = format!(r#"{{"seq":{seq},"v":1,"kind":"file","path":"{path}","old":"1","new":"0"}}"#);
+            assert!(Line::parse(&text).is_err(), "{text}");
+        }
+        let text = r#"{"seq":9007199254740991,"v":1,"kind":"file","path":"sys/x","old":"1","new":"0"}"#;
+        assert!(Line::parse(text).is_ok());
     }
 
     #[test]

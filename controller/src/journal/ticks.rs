@@ -39,6 +39,13 @@ pub struct Entry {
     pub outcomes: Vec<Outcome>,
 }
 
+impl Entry {
+    /// One line, with or without its end. `None`: damaged, or of another version.
+    pub fn parse(line: &[u8]) -> Option<Entry> {
+        serde_json::from_slice(line).ok().filter(|entry: &Entry| entry.v == VERSION)
+    }
+}
+
 /// The same, as it is written.
 #[derive(Serialize)]
 struct Line<'a> {
@@ -106,7 +113,7 @@ pub fn last(dir: &Path) -> io::Result<Option<Entry>> {
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(e),
         };
-        if let Some(entry) = text.rsplit(|&b| b == b'\n').find_map(parse) {
+        if let Some(entry) = text.rsplit(|&b| b == b'\n').find_map(Entry::parse) {
             return Ok(Some(entry));
         }
     }
@@ -124,11 +131,7 @@ pub fn entries(dir: &Path) -> io::Result<impl Iterator<Item = Entry>> {
         }
     }
     let lines = files.into_iter().flat_map(|file| file.split(b'\n').map_while(Result::ok));
-    Ok(lines.filter_map(|line| parse(&line)))
-}
-
-fn parse(line: &[u8]) -> Option<Entry> {
-    serde_json::from_slice(line).ok().filter(|entry: &Entry| entry.v == VERSION)
+    Ok(lines.filter_map(|line| Entry::parse(&line)))
 }
 
 struct Writer {

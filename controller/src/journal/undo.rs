@@ -267,6 +267,21 @@ enum Damage {
     Skip,
 }
 
+/// The text that [`Undo::open`] leaves of a log: what is pending in the boot named `boot`, in as few lines as it takes.
+/// Pure; `path` is for the error alone.
+///
+/// # Errors
+/// A damaged line, unless damage is to be skipped.
+pub fn compact_log(
+    text: &[u8],
+    boot: Option<&str>,
+    path: &Path,
+    skip_damage: bool,
+) -> Result<Vec<u8>, UndoError> {
+    let damage = if skip_damage { Damage::Skip } else { Damage::Refuse };
+    Replayed::of(text, path, boot, damage).map(|read| compacted(boot, &read.pending))
+}
+
 /// What the lines of a log amount to.
 struct Replayed {
     pending: BTreeMap<u64, Change>,
@@ -282,8 +297,8 @@ impl Replayed {
         let whole = text.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
         for (index, line) in text[..whole].split_inclusive(|&b| b == b'\n').enumerate() {
             let parsed = std::str::from_utf8(line).map_err(|_| "not UTF-8".to_owned()).and_then(Line::parse);
-            match parsed {
-                Ok(line) => read.take(line, boot),
+            match parsed.and_then(|line| read.take(line, boot)) {
+                Ok(()) => {}
                 Err(_) if damage == Damage::Skip => {}
                 Err(why) => {
                     return Err(UndoError::Corrupt { path: path.to_path_buf(), line: index + 1, why });
@@ -293,12 +308,16 @@ impl Replayed {
         Ok(read)
     }
 
-    fn take(&mut self, line: Line, now: Option<&str>) {
+    fn take(&mut self, line: Line, now: Option<&str>) -> Result<(), String> {
         match line {
             Line::Change { .. } if self.is_void => self.voided += 1,
+            // The first would be forgotten, and with it the value to give back.
+            Line::Change { seq, .. } if self.pending.contains_key(&seq) => {
+                return Err(format!("there is a record {seq} already"));
+            }
             Line::Change { seq, change, .. } => {
                 self.pending.insert(seq, change);
-                self.next_seq = self.next_seq.max(seq.saturating_add(1));
+                self.next_seq = self.next_seq.max(seq + 1);
             }
             Line::Done { done, .. } => {
                 self.pending.remove(&done);
@@ -309,6 +328,7 @@ impl Replayed {
             // The boot stands first. What follows another boot's name is gone with that boot.
             Line::Boot { boot, .. } => self.is_void = now.is_some_and(|now| now != boot),
         }
+        Ok(())
     }
 }
 

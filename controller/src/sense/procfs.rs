@@ -58,12 +58,19 @@ pub struct HostPressure {
 /// Reads `/proc/meminfo`.
 pub fn read_meminfo(root: &Root) -> Result<HostMemory, SenseError> {
     let path = "proc/meminfo";
-    let text = root.read(path)?;
-    let wrong = |why: String| SenseError::Unexpected { path: root.host_path(path), why };
-    if !text.is_ascii() {
-        return Err(wrong("not ASCII".to_owned()));
+    parse_meminfo(&root.read(path)?).map_err(|why| SenseError::Unexpected { path: root.host_path(path), why })
+}
+
+/// The text of `/proc/meminfo`.
+///
+/// # Errors
+/// What is wrong with it, when a line is not what the kernel prints or one of the oldest keys is missing.
+pub fn parse_meminfo(text: &str) -> Result<HostMemory, String> {
+    // What the crate would panic on, or take for a wrong number.
+    if let Some(line) = text.lines().find(|line| !is_meminfo(line)) {
+        return Err(format!("`{}`", line.escape_default()));
     }
-    let info = Meminfo::from_buf_read(Cursor::new(text)).map_err(|e| wrong(e.to_string()))?;
+    let info = Meminfo::from_buf_read(Cursor::new(text)).map_err(|e| e.to_string())?;
     Ok(HostMemory {
         total: Bytes(info.mem_total),
         available: info.mem_available.map(Bytes),
@@ -74,16 +81,31 @@ pub fn read_meminfo(root: &Root) -> Result<HostMemory, SenseError> {
     })
 }
 
+/// Whether it is `Key: number` or `Key: number kB`, and fits as bytes.
+fn is_meminfo(line: &str) -> bool {
+    let mut words = line.split_ascii_whitespace();
+    let (key, number, unit) = (words.next(), words.next(), words.next());
+    let bytes = number.and_then(|number| number.parse::<u64>().ok()?.checked_mul(1024));
+    line.is_ascii()
+        && key.is_some_and(|key| key.ends_with(':'))
+        && bytes.is_some()
+        && matches!(unit, None | Some("kB"))
+}
+
 /// Reads `/proc/swaps`: the areas in use, in the kernel's order.
 pub fn read_swaps(root: &Root) -> Result<Vec<SwapArea>, SenseError> {
     let path = "proc/swaps";
-    let text = root.read(path)?;
+    parse_swaps(&root.read(path)?).map_err(|why| SenseError::Unexpected { path: root.host_path(path), why })
+}
+
+/// The text of `/proc/swaps`.
+///
+/// # Errors
+/// The first line that is not what the kernel prints.
+pub fn parse_swaps(text: &str) -> Result<Vec<SwapArea>, String> {
     // The first line is the heading.
-    let parsed = text.lines().skip(1).map(|line| {
-        let why = || SenseError::Unexpected { path: root.host_path(path), why: format!("`{line}`") };
-        parse_swap(line).ok_or_else(why)
-    });
-    parsed.collect()
+    let lines = text.lines().skip(1);
+    lines.map(|line| parse_swap(line).ok_or_else(|| format!("`{}`", line.escape_debug()))).collect()
 }
 
 /// Reads `/proc/vmstat`.
@@ -142,7 +164,10 @@ mod tests {
     #[test]
     fn a_broken_meminfo_is_an_error_with_its_path() {
         let fake = FakeRoot::host();
-        for text in ["", "MemTotal: many kB\n", "MemTotal:\n", "ü 1 kB\n"] {
+        // 18014398509481984 kB is one byte more than fits; the crate knows other units.
+        let wrong =
+            ["", "MemTotal: many kB\n", "MemTotal:\n", "ü 1 kB\n", "MemTotal: 18014398509481984 kB\n"];
+        for text in wrong.into_iter().chain(["MemTotal: 1 GB\n", "\n", "1\n", "MemTotal: 1 k\u{1b}\n"]) {
             fake.write("proc/meminfo", text);
             let error = read_meminfo(fake.root()).unwrap_err().to_string();
             assert!(error.contains("proc/meminfo"), "{error}");

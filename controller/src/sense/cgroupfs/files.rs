@@ -1,6 +1,7 @@
 //! The files of one cgroup, kept open from tick to tick.
 //!
-//! Lives here: opening, reading and the texts of single values. Which cgroups there are is `mod.rs`'s, the only caller.
+//! Lives here: opening and reading. What single values say is `texts.rs`'s, which cgroups there are is `mod.rs`'s, the
+//! only caller.
 //!
 //! A file that was open answers `ENODEV` when the cgroup has gone, and also when the memory controller was taken from
 //! it: then it is opened once more, and only `cgroup.events`, which every cgroup has, tells whether it lives.
@@ -11,7 +12,7 @@ use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use swaptier_policies::{Bytes, CgroupId, Limit};
 
-use super::CgroupSample;
+use super::{CgroupSample, texts};
 use crate::root::{READ_LIMIT, Root, RootError, cgroup_path};
 use crate::sense::counters::MemoryStat;
 use crate::sense::pressure::Pressure;
@@ -148,26 +149,19 @@ impl OpenCgroup {
 
     fn events(&mut self, buffer: &mut Vec<u8>) -> Result<bool, FileError> {
         let text = self.text("cgroup.events", buffer)?.ok_or(("cgroup.events", Errno::NOENT))?;
-        Ok(text.lines().any(|line| line == "populated 1"))
+        Ok(texts::is_populated(text))
     }
 
     fn bytes(&mut self, file: &'static str, buffer: &mut Vec<u8>) -> Result<Option<Bytes>, FileError> {
-        Ok(self.text(file, buffer)?.and_then(|text| text.trim().parse().ok()).map(Bytes))
+        Ok(self.text(file, buffer)?.and_then(texts::parse_bytes))
     }
 
     fn limit(&mut self, file: &'static str, buffer: &mut Vec<u8>) -> Result<Option<Limit>, FileError> {
-        Ok(self.text(file, buffer)?.and_then(|text| match text.trim() {
-            "max" => Some(Limit::Max),
-            bytes => bytes.parse().ok().map(|bytes| Limit::Bytes(Bytes(bytes))),
-        }))
+        Ok(self.text(file, buffer)?.and_then(texts::parse_limit))
     }
 
     fn switch(&mut self, file: &'static str, buffer: &mut Vec<u8>) -> Result<Option<bool>, FileError> {
-        Ok(self.text(file, buffer)?.and_then(|text| match text.trim() {
-            "0" => Some(false),
-            "1" => Some(true),
-            _ => None,
-        }))
+        Ok(self.text(file, buffer)?.and_then(texts::parse_switch))
     }
 
     /// The whole file; `None` when there is no such file.

@@ -29,6 +29,7 @@ use crate::root::{CGROUP_ROOT, Root, RootError, cgroup_file};
 use files::{FILES, OpenCgroup, Stamp};
 
 mod files;
+pub mod texts;
 
 /// How deep the walk goes. The counters of anything deeper are in those of its ancestors, so nothing is lost but
 /// detail; the bound keeps whoever owns a delegated subtree from exhausting our files and stack.
