@@ -8,6 +8,7 @@ mod busybox;
 mod check;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod guest;
 mod kernel;
 mod lines;
@@ -45,6 +46,8 @@ enum Task {
     Demo(demo::Demo),
     /// Measures something in guests.
     Bench(bench::Bench),
+    /// Feeds hostile input to all that reads text from outside, and keeps what reaches new code.
+    Fuzz(fuzz::Fuzz),
 }
 
 fn main() -> ExitCode {
@@ -68,5 +71,6 @@ fn run(task: Task) -> Result<u8> {
         Task::Test(args) => check::run(&args),
         Task::Demo(args) => demo::run(args),
         Task::Bench(args) => bench::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
     }
 }

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use swaptier_policies::Share;
+use swaptier_policies::units::WHOLE;
 
 /// One `pressure` file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +55,9 @@ fn share(text: &str) -> Option<Share> {
         return None;
     }
     let (whole, hundredths): (u32, u32) = (whole.parse().ok()?, hundredths.parse().ok()?);
-    whole.checked_mul(10_000)?.checked_add(hundredths * 100).map(Share)
+    // The kernel never shows more than all of the time.
+    let parts = whole.checked_mul(10_000)?.checked_add(hundredths * 100)?;
+    (parts <= WHOLE).then_some(Share(parts))
 }
 
 #[cfg(test)]
@@ -86,6 +89,7 @@ mod tests {
             "some avg10=1 avg60=1 total=0",
             "some avg10=0.00 avg60=0.00",
             "some avg10=99999999.00 avg60=0.00 total=0",
+            "some avg10=100.01 avg60=0.00 total=0",
             "some avg10=0.+1 avg60=0.00 total=0",
         ] {
             assert_eq!(Pressure::parse(text), None, "{text}");
