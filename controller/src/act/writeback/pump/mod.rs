@@ -33,15 +33,20 @@ use wire::{Done, Ended, Job, Put, Stroke};
 /// How long the pump sleeps between two looks at the meter, unless the alarm wakes it.
 const LOOK: Duration = Duration::from_micros(20);
 
-/// How long a stroke may take to show on the meter. The worker starts within a few switches of context.
-const STROKE: Duration = Duration::from_micros(400);
+/// How long a stroke may take to show on the meter.
+const STROKE: Duration = Duration::from_millis(1);
 
-/// Strokes without any effect after which nothing more is to come. The worker walks the cgroups round robin, also
-/// those that are closed, so one stroke without effect says little.
-const IDLE_STROKES: u64 = 256;
+/// How long the low limit is held in one stroke. The worker reads the limit once, at its start, and stops after 16
+/// entries that only got their second chance; so that it does not have to be woken anew for the next 16, its work is
+/// queued again and again while it runs. All stores of the host are refused meanwhile (their pages stay in memory).
+const HOLD: Duration = Duration::from_millis(8);
 
-/// Time without effect that must have passed as well.
-const IDLE: Duration = Duration::from_millis(100);
+/// How long the pump goes on without an effect before it sleeps for a moment: the worker may be waiting for the very
+/// processor the pump is on.
+const YIELD: Duration = Duration::from_micros(300);
+
+/// Strokes without any effect after which nothing more is to come: long enough for a worker that gets no processor.
+const IDLE_STROKES: u64 = 64;
 
 /// Runs the pump on standard input and output until the agent is gone. Returns the process's exit code.
 ///
@@ -74,7 +79,11 @@ fn outlive_the_agent() {
     }
     // Best effort: without them a round is slower to notice its target, no more.
     let _not_permitted = rustix::mm::mlockall(rustix::mm::MlockAllFlags::CURRENT);
-    let _not_permitted = rustix::process::nice(-20);
+    // Real-time, so that it looks at the meter in time also when every processor is busy; it sleeps between two looks,
+    // so that the worker can run even where there is one processor.
+    let priority = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the parameter is read and not kept.
+    let _not_permitted = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) };
     // SAFETY: PR_SET_TIMERSLACK takes one number: sleeps of microseconds are wanted, not of 50 more.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64) };
 }
@@ -116,131 +125,89 @@ impl Knob {
     }
 }
 
-/// One round.
-struct Round<'a> {
-    job: &'a Job,
-    meter: Meter,
-    valve: Knob,
-    stroke: Hand<'a>,
-    start: Reading,
-}
-
 /// An opened [`Stroke`].
 enum Hand<'a> {
     Worker { limit: Knob, low: &'a str, high: &'a str },
     Reclaim { file: Knob, text: &'a str },
 }
 
-impl<'a> Round<'a> {
-    fn open(root: &Root, pins: &Path, job: &'a Job) -> io::Result<Self> {
+impl<'a> Hand<'a> {
+    fn open(root: &Root, stroke: &'a Stroke) -> io::Result<Self> {
         let knob = |path: &str| Knob::open(root, path).map_err(io::Error::other);
-        let stroke = match &job.stroke {
-            Stroke::Worker { limit, low, high } => Hand::Worker { limit: knob(limit)?, low, high },
-            Stroke::Reclaim { file, text } => Hand::Reclaim { file: knob(file)?, text },
-        };
-        let meter = Meter::open(pins, &job.owners).map_err(io::Error::other)?;
-        let start = meter.read();
-        Ok(Self { job, meter, valve: knob(&job.valve)?, stroke, start })
-    }
-
-    fn run(&mut self, page: &mut Page) -> io::Result<Done> {
-        let (begun, ages) = (Instant::now(), self.meter.ages());
-        self.meter.set_cold_after(self.job.cold_after);
-        self.meter.set_alarm(self.start.total + self.job.pages);
-        self.valve.put("1")?;
-        let (strokes, ended) = self.pump(page, begun);
-        let closed = self.valve.put("0");
-        self.meter.set_alarm(0);
-        self.settle();
-        let (ended, error) = match ended.and_then(|ended| closed.map(|()| ended)) {
-            Ok(ended) => (ended, None),
-            Err(error) => (Ended::Refused, Some(error.to_string())),
-        };
-        let now = self.meter.read();
-        let grown = |(after, before): (&u64, &u64)| after - before;
-        Ok(Done {
-            ended,
-            error,
-            written: now.written - self.start.written,
-            total: now.total - self.start.total,
-            cold: now.cold - self.start.cold,
-            passed_over: now.passed_over - self.start.passed_over,
-            strokes,
-            ages: self.meter.ages().iter().zip(&ages).map(grown).collect(),
-            micros: begun.elapsed().as_micros() as u64,
+        Ok(match stroke {
+            Stroke::Worker { limit, low, high } => Self::Worker { limit: knob(limit)?, low, high },
+            Stroke::Reclaim { file, text } => Self::Reclaim { file: knob(file)?, text },
         })
     }
 
-    fn pump(&mut self, page: &mut Page, begun: Instant) -> (u64, io::Result<Ended>) {
-        let deadline = begun + Duration::from_millis(self.job.deadline_ms);
-        let (mut strokes, mut last, mut moved) = (0, self.meter.read(), (0, begun));
-        loop {
-            if self.is_full() {
-                return (strokes, Ok(Ended::Target));
-            }
-            let now = Instant::now();
-            if now > deadline || is_ended() {
-                return (strokes, Ok(Ended::Deadline));
-            }
-            if strokes - moved.0 > IDLE_STROKES && now - moved.1 > IDLE || self.is_out_of_chances() {
-                return (strokes, Ok(Ended::Exhausted));
-            }
-            if let Err(error) = self.stroke(page) {
-                return (strokes, Err(error));
-            }
-            strokes += 1;
-            self.await_effect(deadline);
-            let seen = self.meter.read();
-            if (seen.written, seen.passed_over) != (last.written, last.passed_over) {
-                (last, moved) = (seen, (strokes, Instant::now()));
-            }
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.meter.read().written - self.start.written >= self.job.pages
-    }
-
-    /// Each entry is passed over once because it was referenced; being passed over more than twice as often as there
-    /// are entries means that what is left cannot be written now.
-    fn is_out_of_chances(&self) -> bool {
-        let passed_over = self.meter.read().passed_over - self.start.passed_over;
-        passed_over > 2 * self.job.candidates + 1024
-    }
-
-    fn stroke(&self, page: &mut Page) -> io::Result<()> {
-        match &self.stroke {
-            Hand::Worker { limit, low, high } => {
-                page.bring_in();
+    fn stroke(&self, aim: &mut Aim, page: &mut Page) -> io::Result<()> {
+        match self {
+            Self::Worker { limit, low, high } => {
                 limit.put(low)?;
-                page.push_out();
+                aim.queue_work(page);
                 limit.put(high)
             }
-            Hand::Reclaim { file, text } => match file.put(text) {
+            Self::Reclaim { file, text } => match file.put(text) {
                 // Less was reclaimed than asked for: that is what is wanted.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
                 other => other,
             },
         }
     }
+}
 
-    /// Waits until the stroke shows on the meter and has run out, closing the valve the moment the target is reached:
-    /// a worker that started under the low limit does not stop by itself.
-    fn await_effect(&mut self, deadline: Instant) {
-        let until = (Instant::now() + STROKE).min(deadline);
-        let mut seen = self.meter.read();
-        let mut quiet_at = until;
-        while Instant::now() < quiet_at {
+/// What is aimed at: the cgroup's valve, and the meter that says when to close it.
+struct Aim {
+    meter: Meter,
+    valve: Knob,
+    start: Reading,
+    pages: u64,
+}
+
+impl Aim {
+    /// Pages of the cgroup written back in this round.
+    fn written(&self) -> u64 {
+        self.meter.read().written - self.start.written
+    }
+
+    /// Closes the valve if the target is reached: a worker that started under the low limit does not stop by itself.
+    fn close_if_full(&self) -> bool {
+        let is_full = self.written() >= self.pages;
+        if is_full {
+            // Tried again, and its error looked at, at the end of the round.
+            let _tried_again = self.valve.put("0");
+        }
+        is_full
+    }
+
+    /// Has the page refused over and over, which queues the worker each time, until the target is reached or the hold is
+    /// over.
+    fn queue_work(&mut self, page: &mut Page) {
+        let (mut seen, mut moved) = (self.meter.read(), Instant::now());
+        let until = moved + HOLD;
+        while !self.close_if_full() && Instant::now() < until {
+            page.bring_in();
+            page.push_out();
+            let (last, now) = (seen, Instant::now());
+            seen = self.meter.read();
+            if seen != last {
+                moved = now;
+            } else if now - moved > YIELD {
+                self.meter.wait(10 * LOOK);
+            }
+        }
+    }
+
+    /// Waits until a stroke has run out, or the target is reached.
+    fn run_out(&mut self, deadline: Instant) {
+        let (mut seen, mut quiet_at) = (self.meter.read(), Instant::now() + STROKE);
+        while !self.close_if_full() {
             self.meter.wait(LOOK);
-            let now = self.meter.read();
-            if now.written - self.start.written >= self.job.pages {
-                let _tried_again_at_the_end = self.valve.put("0");
-                return;
-            }
-            if now != seen {
-                (seen, quiet_at) = (now, Instant::now() + 3 * LOOK);
-            }
-            if Instant::now() > deadline {
+            let (last, now) = (seen, Instant::now());
+            seen = self.meter.read();
+            if seen != last {
+                quiet_at = now + 3 * LOOK;
+            } else if now > quiet_at || now > deadline {
                 return;
             }
         }
@@ -248,15 +215,89 @@ impl<'a> Round<'a> {
 
     /// Waits until no page comes any more: those that were under way when the valve closed.
     fn settle(&self) {
-        let mut seen = self.meter.read();
+        let mut seen = self.written();
         loop {
             std::thread::sleep(Duration::from_millis(2));
-            let now = self.meter.read();
-            if now.written == seen.written {
+            let last = std::mem::replace(&mut seen, self.written());
+            if seen == last {
                 return;
             }
-            seen = now;
         }
+    }
+}
+
+/// One round.
+struct Round<'a> {
+    job: &'a Job,
+    hand: Hand<'a>,
+    aim: Aim,
+}
+
+impl<'a> Round<'a> {
+    fn open(root: &Root, pins: &Path, job: &'a Job) -> io::Result<Self> {
+        let hand = Hand::open(root, &job.stroke)?;
+        let meter = Meter::open(pins, &job.owners).map_err(io::Error::other)?;
+        let valve = Knob::open(root, &job.valve).map_err(io::Error::other)?;
+        let start = meter.read();
+        Ok(Self { job, hand, aim: Aim { meter, valve, start, pages: job.pages } })
+    }
+
+    fn run(&mut self, page: &mut Page) -> io::Result<Done> {
+        let (begun, ages, start) = (Instant::now(), self.aim.meter.ages(), self.aim.start);
+        self.aim.meter.set_cold_after(self.job.cold_after);
+        self.aim.meter.set_alarm(start.total + self.job.pages);
+        self.aim.valve.put("1")?;
+        let (strokes, ended) = self.pump(page, begun);
+        let closed = self.aim.valve.put("0");
+        self.aim.meter.set_alarm(0);
+        self.aim.settle();
+        let (ended, error) = match ended.and_then(|ended| closed.map(|()| ended)) {
+            Ok(ended) => (ended, None),
+            Err(error) => (Ended::Refused, Some(error.to_string())),
+        };
+        let now = self.aim.meter.read();
+        let grown = |(after, before): (&u64, &u64)| after - before;
+        Ok(Done {
+            ended,
+            error,
+            written: now.written - start.written,
+            total: now.total - start.total,
+            cold: now.cold - start.cold,
+            passed_over: now.passed_over - start.passed_over,
+            strokes,
+            ages: self.aim.meter.ages().iter().zip(&ages).map(grown).collect(),
+            micros: begun.elapsed().as_micros() as u64,
+        })
+    }
+
+    fn pump(&mut self, page: &mut Page, begun: Instant) -> (u64, io::Result<Ended>) {
+        let deadline = begun + Duration::from_millis(self.job.deadline_ms);
+        let (mut strokes, mut idle) = (0, 0);
+        loop {
+            if self.aim.written() >= self.job.pages {
+                return (strokes, Ok(Ended::Target));
+            }
+            if Instant::now() > deadline || is_ended() {
+                return (strokes, Ok(Ended::Deadline));
+            }
+            if idle > IDLE_STROKES || self.is_out_of_chances() {
+                return (strokes, Ok(Ended::Exhausted));
+            }
+            let before = self.aim.meter.read();
+            if let Err(error) = self.hand.stroke(&mut self.aim, page) {
+                return (strokes, Err(error));
+            }
+            strokes += 1;
+            self.aim.run_out(deadline);
+            idle = if self.aim.meter.read() == before { idle + 1 } else { 0 };
+        }
+    }
+
+    /// Each entry is passed over once because it was referenced; being passed over more than twice as often as there
+    /// are entries means that what is left cannot be written now.
+    fn is_out_of_chances(&self) -> bool {
+        let passed_over = self.aim.meter.read().passed_over - self.aim.start.passed_over;
+        passed_over > 2 * self.job.candidates + 1024
     }
 }
 
