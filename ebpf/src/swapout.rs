@@ -202,7 +202,7 @@ fn written(folio: *const u8) -> Option<()> {
     let (pages, now) = (folio_pages(folio), now());
     let first = place.get(0);
     if pages == 1 && !first.has(WRITING) {
-        return written_back(place, now);
+        return written_back(folio, place, now);
     }
     let mut direct = Direct { place, now, pages: 0 };
     each(pages, &mut direct);
@@ -230,13 +230,23 @@ impl Each for Direct {
 }
 
 #[inline(always)]
-fn written_back(place: Place, now: u64) -> Option<()> {
+fn written_back(folio: *const u8, place: Place, now: u64) -> Option<()> {
+    let known = place.get(0);
+    let owner = match known.state() {
+        // Stored before the probes were there. The kernel has charged the folio to the owner of the slot.
+        State::Free | State::Unknown => {
+            let owner = Owner::of_folio(folio);
+            counters_of(owner);
+            owner.index
+        }
+        _ => known.owner(),
+    };
     let old = place.change(0, |old| {
         (old.state() != State::Phys)
-            .then(|| Word::new(State::Phys, old.length(), old.owner(), now).with(WRITTEN_BACK))
+            .then(|| Word::new(State::Phys, old.length(), owner, now).with(WRITTEN_BACK))
     })?;
     count_drop(old);
-    if let Some(counters) = counters(old.owner()) {
+    if let Some(counters) = counters(owner) {
         add(counters, offset_of!(Counters, written_back_pages), 1);
         add(counters, offset_of!(Counters, written_back_bytes), old.length());
         count_age(counters, offset_of!(Counters, written_back_age), old.age(now));

@@ -28,7 +28,7 @@ use crate::{
     cli::{Exit, Failure},
     config::{self, Config, Trust},
     journal::{self, Journal, Undo, UndoError},
-    map,
+    map, probe,
     root::Root,
     sense::{self, CgroupSample, CgroupTree, Sensed},
     serve::{
@@ -132,12 +132,15 @@ impl Agent {
             .map_err(|e| invalid(anyhow::Error::new(e)))?;
         let policies = load_policies(&root, &config).map_err(|text| Failure::say(Exit::Invalid, text))?;
         sense::cgroupfs::check(&root).map_err(|error| Failure::new(Exit::Unsupported, error))?;
+        refuse_unfit(&root)?;
         if let Err(error) = sense::cgroupfs::raise_file_limit() {
             tracing::debug!(%error, "the limit of open files stays");
         }
         let state = root.host_path(&config.agent.state_dir);
         let undo = Arc::new(Mutex::new(open_undo(&root, &state)?));
-        give_back_all(&root, &undo, "left by an agent that did not stop");
+        if !options.dry_run {
+            give_back_all(&root, &undo, "left by an agent that did not stop");
+        }
         let deadline = Duration::from_secs(config.writeback.deadline.0);
         let hands = match options.dry_run {
             true => Hands::dry(root.clone(), deadline),
@@ -243,6 +246,7 @@ impl Agent {
                 act::apply(hands, step, snapshot, |order| rounds.run(order, None, probes, cgroups)).await
             };
             log(&outcome);
+            notify(&[sd_notify::NotifyState::Watchdog]);
             if let (Action::Writeback { cgroup, .. }, Outcome::WroteBack { written, .. }) =
                 (&step.action, &outcome)
             {
@@ -277,12 +281,12 @@ impl Agent {
         match ask {
             Ask::Status => refused(1, "the status is published, not asked of the loop".to_owned()),
             Ask::Writeback { cgroup, older_than, pages, dialect, dry_run } => {
-                let Self { rounds, probes, cgroups, tree, root, .. } = self;
+                let Self { rounds, probes, cgroups, tree, root, options, .. } = self;
                 if let Ok(fresh) = tree.read(root) {
                     *cgroups = fresh;
                 }
                 let wish = rounds::Wish { cgroup, older_than: Seconds(older_than), pages, dialect, dry_run };
-                rounds.wish(wish, probes, cgroups).await
+                rounds.wish(wish, options.dry_run, probes, cgroups).await
             }
         }
     }
@@ -303,7 +307,9 @@ impl Agent {
         if let Some(probes) = self.probes.take() {
             probes.stop();
         }
-        give_back_all(&self.root, &self.undo, "the agent stops");
+        if !self.options.dry_run {
+            give_back_all(&self.root, &self.undo, "the agent stops");
+        }
     }
 }
 
@@ -328,6 +334,17 @@ fn start_probes(
     };
     tracing::warn!(reason, "no shadow map: ages are unknown, and nothing is written back by age");
     (None, vec![reason])
+}
+
+/// A host without which nothing here can work is refused before anything is touched.
+fn refuse_unfit(root: &Root) -> Result<(), Failure> {
+    let findings = probe::judge(&probe::read(root));
+    let missing: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.level == probe::Level::Missing)
+        .map(|finding| format!("{}: {}", finding.area, finding.says))
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(Failure::say(Exit::Unsupported, missing.join("\n"))) }
 }
 
 fn load_policies(root: &Root, config: &Config) -> Result<PolicySet, String> {

@@ -1,6 +1,6 @@
 //! The status made of what the tick saw. Pure: the agent hands it over.
 
-use swaptier_policies::{CgroupView, Snapshot};
+use swaptier_policies::{CgroupView, Limit, Snapshot};
 
 use super::{Agent, probes::MapView};
 use crate::{
@@ -18,6 +18,7 @@ impl Agent {
     ) -> Status {
         let host = &snapshot.host;
         let map_pages: u64 = view.counts.values().map(|tiers| tiers.zswap.0).sum();
+        let drift_pages = self.probes.as_ref().map_or(0, |_| drift(map_pages, sensed, snapshot.page_size.0));
         Status {
             schema: SCHEMA,
             agent: AgentStatus {
@@ -39,14 +40,11 @@ impl Agent {
                 swap_free_bytes: host.swap_free.0,
             },
             map: MapStatus {
-                state: if self.probes.is_some() { "exact" } else { "absent" }.to_owned(),
+                state: self.probes.as_ref().map_or("absent", |_| state(drift_pages)).to_owned(),
                 reason: self.probes.is_none().then(|| self.lost.join("; ")),
                 chunks: view.health.chunks,
                 locked_bytes: view.health.locked_bytes,
-                drift_pages: self
-                    .probes
-                    .as_ref()
-                    .map_or(0, |_| drift(map_pages, sensed, snapshot.page_size.0)),
+                drift_pages,
                 recursion_misses: view.recursion_misses,
                 missed_events: view.health.missed_frames
                     + view.health.missed_areas
@@ -102,8 +100,8 @@ impl Agent {
                         read_pages: counters.map(|counters| counters.read_pages),
                         regret_pages: counters.map(|counters| counters.regret_pages),
                         memory_current_bytes: cgroup.memory_current.map(|bytes| bytes.0),
-                        swap_max: cgroup.swap_max.map(|limit| limit.to_string()),
-                        zswap_max: cgroup.zswap_max.map(|limit| limit.to_string()),
+                        swap_max: cgroup.swap_max.map(as_the_kernel),
+                        zswap_max: cgroup.zswap_max.map(as_the_kernel),
                         zswap_writeback: cgroup.zswap_writeback,
                     }
                 })
@@ -114,9 +112,24 @@ impl Agent {
     }
 }
 
+fn as_the_kernel(limit: Limit) -> String {
+    match limit {
+        Limit::Max => "max".to_owned(),
+        Limit::Bytes(bytes) => bytes.0.to_string(),
+    }
+}
+
 fn holds_swap(cgroup: &CgroupView) -> bool {
     cgroup.swap_current.is_some_and(|bytes| bytes.0 > 0)
         || cgroup.zswap_original.is_some_and(|bytes| bytes.0 > 0)
+}
+
+/// Pages of drift up to which the map counts as exact: reading the kernel's counters is not one moment with reading the
+/// map, and the kernel adds up its own in batches of 64 pages for each processor.
+const MOMENT: u64 = 4096;
+
+fn state(drift_pages: i64) -> &'static str {
+    if drift_pages.unsigned_abs() <= MOMENT { "exact" } else { "behind" }
 }
 
 /// The map's pages less the kernel's own, which the root's `memory.stat` counts for all.

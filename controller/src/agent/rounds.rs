@@ -96,6 +96,7 @@ impl Rounds {
     pub(super) async fn wish(
         &mut self,
         wish: Wish,
+        is_dry: bool,
         probes: &mut Option<Probes>,
         cgroups: &[CgroupSample],
     ) -> Answer {
@@ -114,7 +115,7 @@ impl Rounds {
             older_than: wish.older_than,
             pages: Pages(wish.pages),
             why: "command writeback".to_owned(),
-            dry_run: wish.dry_run,
+            dry_run: wish.dry_run || is_dry,
         };
         let Some((subject, cold)) = subject(probes, cgroups, &order) else {
             let text = "the agent has no shadow map, so it does not know what is old: see `swaptier doctor`";
@@ -127,7 +128,7 @@ impl Rounds {
                 format!("{path} has no page in zswap for {} or longer", wish.older_than),
             );
         }
-        if wish.dry_run {
+        if order.dry_run {
             let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
             return match engine.rehearse(choice.unwrap_or(self.choice), &order) {
                 Ok(changes) => Answer::Would {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use swaptier_policies::{Bytes, Seconds};
 
-use super::exit::{Exit, Failure, Result};
+use super::{
+    exit::{Exit, Failure, Result},
+    output::say,
+};
 use crate::{
     root::Root,
     serve::{
@@ -59,15 +62,15 @@ pub(super) fn run(root: &Root, args: &Args) -> Result {
             "no agent is running, and only it knows how old a page is: start `swaptier agent`",
         )),
         Some(Answer::Round { report }) if args.json => {
-            println!("{report}");
-            Ok(Exit::Done)
+            say(&format!("{report}\n"))?;
+            Ok(exit_of(&report))
         }
         Some(Answer::Round { report }) => {
-            print_report(&report);
-            Ok(Exit::Done)
+            say(&text(&report))?;
+            Ok(exit_of(&report))
         }
         Some(Answer::Would { writes }) => {
-            writes.iter().for_each(|line| println!("{line}"));
+            say(&writes.iter().map(|line| format!("{line}\n")).collect::<String>())?;
             Ok(Exit::Done)
         }
         Some(Answer::Refused { exit, message }) => Err(Failure::say(Exit::from_number(exit), message)),
@@ -75,10 +78,45 @@ pub(super) fn run(root: &Root, args: &Args) -> Result {
     }
 }
 
-fn print_report(report: &serde_json::Value) {
-    let Some(fields) = report.as_object() else { return println!("{report}") };
-    for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        println!("{:24} {text}", name.replace('_', " "));
+/// A round that wrote nothing did nothing; one the kernel refused failed, whatever it wrote before.
+fn exit_of(report: &serde_json::Value) -> Exit {
+    match (report["ended"].as_str(), report["written_pages"].as_u64()) {
+        (Some("refused"), _) => Exit::Failed,
+        (_, Some(0)) => Exit::Nothing,
+        _ => Exit::Done,
+    }
+}
+
+/// One line a field.
+fn text(report: &serde_json::Value) -> String {
+    let line = |(name, value): (&String, &serde_json::Value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("{:24} {value}\n", name.replace('_', " "))
+    };
+    report.as_object().map_or_else(|| format!("{report}\n"), |fields| fields.iter().map(line).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_says_what_the_round_did() {
+        let of = |ended: &str, written: u64| {
+            exit_of(&serde_json::json!({ "ended": ended, "written_pages": written }))
+        };
+        assert_eq!(of("target", 8), Exit::Done);
+        assert_eq!(of("exhausted", 3), Exit::Done);
+        assert_eq!(of("exhausted", 0), Exit::Nothing);
+        assert_eq!(of("refused", 5), Exit::Failed);
+    }
+
+    #[test]
+    fn an_amount_is_pages_or_bytes_with_a_unit() {
+        let page = rustix::param::page_size() as u64;
+        assert_eq!(parse_amount("2000"), Ok(2000));
+        // 64 MiB in pages.
+        assert_eq!(parse_amount("64M"), Ok((64 << 20) / page));
+        assert!(parse_amount("many").is_err());
     }
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Version of the JSON. A field may be added without a new version; none is removed or changes its meaning.
+/// Version of the JSON. What is not known is left out. A field may be added without a new version; none is removed or changes its meaning.
 pub const SCHEMA: u32 = 1;
 
 /// Everything a face shows.
@@ -31,6 +31,7 @@ pub struct AgentStatus {
     /// Whether one is running.
     pub running: bool,
     /// Its process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
     /// Ticks since it started.
     pub tick: u64,
@@ -39,8 +40,10 @@ pub struct AgentStatus {
     /// Policies in force.
     pub policies: usize,
     /// The dialect that would write back now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<String>,
     /// Why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_dialect: Option<String>,
     /// What this host lacks and what that costs, one sentence each.
     pub lost: Vec<String>,
@@ -52,10 +55,13 @@ pub struct HostStatus {
     /// RAM, in bytes.
     pub ram_bytes: u64,
     /// *Compressed* bytes in zswap's pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zswap_compressed_bytes: Option<u64>,
     /// *Original* bytes in zswap's pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zswap_original_bytes: Option<u64>,
     /// *Compressed* bytes the pool may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool_limit_bytes: Option<u64>,
     /// Bytes of all swap areas.
     pub swap_total_bytes: u64,
@@ -66,9 +72,10 @@ pub struct HostStatus {
 /// The shadow map.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MapStatus {
-    /// `exact`, or `absent`.
+    /// `exact`; `behind` when much was in swap before the probes were there; `absent`.
     pub state: String,
     /// Why it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Chunks of 256 KiB in use.
     pub chunks: u64,
@@ -90,44 +97,64 @@ pub struct CgroupStatus {
     /// kernfs id.
     pub id: u64,
     /// File name of its policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
     /// Pages in zswap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zswap_pages: Option<u64>,
     /// *Compressed* bytes of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zswap_compressed_bytes: Option<u64>,
     /// Pages on a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phys_pages: Option<u64>,
     /// Pages of zeroes, stored nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zero_pages: Option<u64>,
     /// Slots whose only copy is in the swap cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folio_pages: Option<u64>,
     /// Slots of which nothing is known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_pages: Option<u64>,
     /// Pages in zswap for at least `older_than_seconds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold_pages: Option<u64>,
     /// The age its policy asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub older_than_seconds: Option<u64>,
     /// How long the oldest page has been in zswap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_seconds: Option<u64>,
     /// Pages stored in zswap since the agent started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored_pages: Option<u64>,
     /// Pages read out of zswap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded_pages: Option<u64>,
     /// Pages written back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_back_pages: Option<u64>,
     /// Pages written straight to a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct_pages: Option<u64>,
     /// Pages read from a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_pages: Option<u64>,
     /// Of these, pages that write-back had put there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regret_pages: Option<u64>,
     /// `memory.current`, bytes in RAM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_current_bytes: Option<u64>,
     /// `memory.swap.max` as the kernel says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swap_max: Option<String>,
     /// `memory.zswap.max` as the kernel says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zswap_max: Option<String>,
     /// `memory.zswap.writeback`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zswap_writeback: Option<bool>,
 }
 

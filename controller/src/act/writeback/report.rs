@@ -25,18 +25,23 @@ pub struct Report {
     /// Of the pages written back meanwhile, how many were at least that old.
     pub cold_pages: u64,
     /// No page written was younger than this: the lower bound of the youngest bucket.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub youngest_seconds: Option<u64>,
     /// No page written was older than this: the upper bound of the oldest bucket.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_seconds: Option<u64>,
     /// Pages of other cgroups written back meanwhile.
     pub sibling_pages: u64,
     /// Pages reclaimed from the cgroup's LRU lists meanwhile (`pgsteal` of its memory.stat).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub lru_pages_reclaimed: Option<u64>,
     /// Entries that got a second chance, or could not be written.
     pub passed_over: u64,
     /// Page frames by which zswap's pool is smaller than before, over all cgroups; negative when it grew.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_pages_freed: Option<i64>,
     /// Stores of the whole host that were refused meanwhile because the pool limit was met.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub refused_stores: Option<u64>,
     /// Times the dialect was made to act.
     pub strokes: u64,
@@ -47,6 +52,7 @@ pub struct Report {
     /// Why it ended.
     pub ended: Ended,
     /// The kernel's answer where it refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
