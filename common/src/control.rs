@@ -21,6 +21,10 @@ pub struct Control {
     /// Entries zswap's write-back looked at and left where they are, all cgroups: given a second chance, in use, or
     /// not writable now.
     pub passed_over: u64,
+    /// Runs of zswap's shrink worker that have begun.
+    pub worker_begun: u64,
+    /// Runs of it that have ended. One work item: at most one run is under way.
+    pub worker_ended: u64,
     /// Pages written back that had been in zswap for `cold_after` seconds or longer, all cgroups.
     pub written_back_cold: u64,
     /// The age a round asks for, in seconds; set before each round.

@@ -1,8 +1,11 @@
-//! zswap's shrinking: what it looks at and leaves alone. What it writes back is seen in `swapout`.
+//! zswap's shrinking: when its worker runs, what it looks at and leaves alone. What it writes back is seen in `swapout`.
 
 use core::mem::offset_of;
 
-use aya_ebpf::{macros::fexit, programs::FExitContext};
+use aya_ebpf::{
+    macros::{fentry, fexit},
+    programs::{FEntryContext, FExitContext},
+};
 use swaptier_common::control::Control;
 
 use crate::shadow::{add, control};
@@ -21,6 +24,24 @@ pub fn shrink_memcg_cb(ctx: FExitContext) -> i32 {
 #[fexit]
 pub fn shrink_memcg_cb_lock(ctx: FExitContext) -> i32 {
     looked_at(ctx.arg::<u64>(4) as i32);
+    0
+}
+
+/// `shrink_worker(work)` begins. It is one work item, so neither this nor the next can be skipped.
+#[fentry]
+pub fn shrink_worker_enter(_ctx: FEntryContext) -> i32 {
+    if let Some(control) = control() {
+        add(control, offset_of!(Control, worker_begun), 1);
+    }
+    0
+}
+
+/// `shrink_worker(work)` returned.
+#[fexit]
+pub fn shrink_worker_exit(_ctx: FExitContext) -> i32 {
+    if let Some(control) = control() {
+        add(control, offset_of!(Control, worker_ended), 1);
+    }
     0
 }
 

@@ -231,6 +231,7 @@ impl Agent {
     }
 
     async fn decide_and_act(&mut self, snapshot: &Snapshot) {
+        self.rounds.tidy();
         self.give_back_what_no_policy_wants();
         let plan = decide(snapshot, &self.policies, &mut self.history);
         let wrong = violations(&plan, snapshot, &self.policies);

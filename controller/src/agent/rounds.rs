@@ -176,6 +176,13 @@ impl Rounds {
         Ok(report)
     }
 
+    /// Gives back what an earlier round could not.
+    pub(super) fn tidy(&self) {
+        if let Ok(mut engine) = self.engine.try_lock() {
+            engine.tidy();
+        }
+    }
+
     /// Ends the pump.
     pub(super) fn stop(&mut self) {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner).stop();

@@ -11,7 +11,8 @@ use super::HookError;
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Functions the probes may be attached to, on any kernel.
-pub const FUNCTIONS: [&str; 15] = [
+pub const FUNCTIONS: [&str; 16] = [
+    "shrink_worker",
     "shrink_memcg_cb",
     "list_lru_add",
     "zswap_entry_free",

@@ -27,6 +27,7 @@ use super::Order;
 use crate::{
     config::DialectChoice,
     journal::{Change, Undo, UndoError, is_same_value},
+    map::Meter,
     root::{Root, RootError, cgroup_file},
     sense::{self, MemoryStat},
 };
@@ -89,12 +90,22 @@ pub struct Engine {
     /// The undo record of the pump's cgroup, if we made it.
     home: Option<u64>,
     takes_swappiness_max: Option<bool>,
+    /// Valves that stay closed until zswap's worker has ended.
+    unsettled: Vec<(Change, u64)>,
 }
 
 impl Engine {
     /// An engine that has done nothing yet.
     pub fn new(root: Root, undo: Arc<Mutex<Undo>>, deadline: Duration) -> Self {
-        Self { root, undo, deadline, pump: None, home: None, takes_swappiness_max: None }
+        Self {
+            root,
+            undo,
+            deadline,
+            pump: None,
+            home: None,
+            takes_swappiness_max: None,
+            unsettled: Vec::new(),
+        }
     }
 
     /// The name of the dialect a round would use now.
@@ -115,6 +126,7 @@ impl Engine {
         order: &Order,
         subject: &Subject,
     ) -> Result<Report, RoundError> {
+        self.tidy();
         let mut facts = Facts::read(&self.root)?;
         facts.takes_swappiness_max = self.takes_swappiness_max;
         let dialect = choose(choice, &facts).map_err(RoundError::NoDialect)?;
@@ -127,8 +139,9 @@ impl Engine {
             self.undo().latest(&valve.path, valve.cgroup).is_some_and(|ours| ours.new == valve.old)
         })?;
         let (host, stroke) = dialect.prepare(&facts, &order.path, &order.why);
+        // Given back in the opposite order: what concerns the whole host first.
         let changes: Vec<Change> =
-            host.iter().chain(&valves.close).chain(&valves.open).chain([&valves.own]).cloned().collect();
+            valves.close.iter().chain(&valves.open).chain([&valves.own]).chain(&host).cloned().collect();
         let seqs = self.undo().note(&changes)?;
         let before = self.around(&order.path);
         let job = Job {
@@ -145,7 +158,7 @@ impl Engine {
                 .collect(),
         };
         let done = self.aim(&valves, host.as_ref()).and_then(|()| self.pump_round(&job));
-        self.give_back(&changes, &seqs);
+        self.finish(changes, &seqs, &valves.own, &done);
         let (done, after) = (done?, self.around(&order.path));
         Ok(self.report(order, dialect.name(), &valves, &done, (before, after)))
     }
@@ -206,22 +219,67 @@ impl Engine {
         })
     }
 
-    /// Puts back what the round changed: host-wide first, then the valves. Somebody else's value stays.
-    fn give_back(&self, changes: &[Change], seqs: &[u64]) {
-        let mut settled = Vec::with_capacity(seqs.len());
-        for (change, seq) in changes.iter().zip(seqs) {
+    /// Ends the round: everything is given back, the cgroup's own valve only once nothing writes any more.
+    fn finish(
+        &mut self,
+        changes: Vec<Change>,
+        seqs: &[u64],
+        own: &Change,
+        outcome: &Result<Done, RoundError>,
+    ) {
+        let (own, rest): (Vec<_>, Vec<_>) =
+            changes.into_iter().zip(seqs.iter().copied()).partition(|(change, _)| change == own);
+        let is_settled = match outcome {
+            Ok(done) => done.ended != Ended::Unsettled,
+            // The pump died: nobody knows how far it was. Its limit goes first, then the way to disk.
+            Err(_) => {
+                self.give_back(rest.iter().rev().take(1));
+                self.close(&own) && self.is_settled()
+            }
+        };
+        self.give_back(rest.iter().rev());
+        if is_settled {
+            self.give_back(own.iter());
+        } else {
+            tracing::warn!("zswap's worker has not ended: the cgroup's write-back stays closed until it has");
+            self.unsettled.extend(own);
+        }
+    }
+
+    /// Gives back the valves that had to stay closed, if zswap's worker has ended by now. Cheap when there are none.
+    pub fn tidy(&mut self) {
+        if !self.unsettled.is_empty() && self.is_settled() {
+            let own = std::mem::take(&mut self.unsettled);
+            self.give_back(own.iter());
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        Meter::open(&pins(&self.root), &[]).is_ok_and(|meter| meter.settle())
+    }
+
+    fn close(&self, own: &[(Change, u64)]) -> bool {
+        own.iter().all(|(change, _)| match self.root.write(&change.path, "0") {
+            Ok(()) => true,
+            Err(error) => error.is_gone(),
+        })
+    }
+
+    /// Writes the old values. Somebody else's value stays.
+    fn give_back<'a>(&self, changes: impl Iterator<Item = &'a (Change, u64)>) {
+        let mut settled = Vec::new();
+        for (change, seq) in changes {
+            // A valve has two values and both were ours for a time.
             let is_ours = |now: &str| {
-                is_same_value(&change.path, now, &change.new) || is_same_value(&change.path, now, &change.old)
+                [&change.new, &change.old].iter().any(|value| is_same_value(&change.path, now, value))
             };
             let given_back = match self.root.read_value(&change.path) {
                 Ok(now) if is_same_value(&change.path, &now, &change.old) => Ok(()),
-                Ok(now) if is_ours(&now) || change.path == changes[changes.len() - 1].path => {
-                    self.root.write(&change.path, &change.old)
-                }
-                Ok(now) => {
+                Ok(now) if is_ours(&now) => self.root.write(&change.path, &change.old),
+                Ok(found) => {
                     tracing::warn!(
                         path = change.path,
-                        found = now,
+                        found,
                         "somebody else wrote it during a round; left alone"
                     );
                     Ok(())

@@ -15,7 +15,8 @@ fn facts(functions: &[(&str, &str, Returns)]) -> Facts {
     Facts { functions, globals: BTreeMap::new() }
 }
 
-const COMMON: [(&str, &str, Returns); 8] = [
+const COMMON: [(&str, &str, Returns); 9] = [
+    ("shrink_worker", "w", Returns::Void),
     ("list_lru_add", "lru item nid memcg", Returns::Bool),
     ("zswap_entry_free", "entry", Returns::Void),
     ("zswap_invalidate", "swp", Returns::Void),

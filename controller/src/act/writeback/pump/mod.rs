@@ -212,18 +212,6 @@ impl Aim {
             }
         }
     }
-
-    /// Waits until no page comes any more: those that were under way when the valve closed.
-    fn settle(&self) {
-        let mut seen = self.written();
-        loop {
-            std::thread::sleep(Duration::from_millis(2));
-            let last = std::mem::replace(&mut seen, self.written());
-            if seen == last {
-                return;
-            }
-        }
-    }
 }
 
 /// One round.
@@ -250,8 +238,9 @@ impl<'a> Round<'a> {
         let (strokes, ended) = self.pump(page, begun);
         let closed = self.aim.valve.put("0");
         self.aim.meter.set_alarm(0);
-        self.aim.settle();
+        let is_settled = self.aim.meter.settle();
         let (ended, error) = match ended.and_then(|ended| closed.map(|()| ended)) {
+            Ok(_) if !is_settled => (Ended::Unsettled, None),
             Ok(ended) => (ended, None),
             Err(error) => (Ended::Refused, Some(error.to_string())),
         };

@@ -64,6 +64,8 @@ pub enum Ended {
     Exhausted,
     /// The time was over.
     Deadline,
+    /// zswap's worker did not end in time: the cgroup's valve stays closed until the agent gives it back.
+    Unsettled,
     /// The cgroup went away, or the kernel refused a write.
     Refused,
 }
