@@ -94,6 +94,14 @@ impl Agent {
         }
     }
 
+    /// Asks it to read its policies anew.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn reload(&self) -> Result<()> {
+        self.process.signal(Signal::HUP)
+    }
+
     /// kill -9, in the middle of whatever it does.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ use super::cgroup::Cgroup;
 use super::knobs::Knobs;
 use super::policies::Policies;
 use super::stage::Stage;
+use super::wait::wait_for;
 use super::workload::Workload;
 use super::{kernel, preamble};
 
@@ -60,7 +61,6 @@ pub fn run(options: Options) -> Result<bool> {
     );
     let cold = Cgroup::create("demo.slice/cold")?;
     let hot = Cgroup::create("demo.slice/hot")?;
-    let _policies = Policies::install()?;
     let evidence = perform(&cold, &hot, options)?;
     let claims = verdict::judge(&evidence);
     println!("{}", text::table(&claims));
@@ -81,8 +81,14 @@ fn perform(cold: &Cgroup, hot: &Cgroup, options: Options) -> Result<Evidence> {
     println!("two workloads have filled their memory; starting the agent");
     let knobs_before = Knobs::read()?;
     let agent = Agent::start(&[])?;
-    let watched = squeeze(cold, hot).and_then(|()| watch(cold, hot, options));
-    let (before, after) = watched.with_context(|| format!("while the agent ran{}", agent.log()))?;
+    let watched = squeeze(cold, hot).and_then(|()| {
+        println!("their cold memory is in zswap; giving the agent two policies");
+        let policies = Policies::install()?;
+        agent.reload()?;
+        watch(cold, hot, options).map(|looks| (looks, policies))
+    });
+    let ((before, after), _policies) =
+        watched.with_context(|| format!("while the agent ran{}", agent.log()))?;
     agent.stop()?;
     println!("the agent was stopped; verifying all memory");
     let knobs_after = Knobs::read()?;
@@ -93,10 +99,18 @@ fn perform(cold: &Cgroup, hot: &Cgroup, options: Options) -> Result<Evidence> {
     Ok(Evidence { before, after, knobs_before, knobs_after, reports })
 }
 
-/// The limits come after the agent: it knows the age of exactly those pages which it saw going in.
+/// The limits come after the agent: it knows the age of exactly those pages which it saw going in. Returns when the
+/// cold cgroup has shrunk to its limit, so that nothing but write-back moves its pages from then on.
 fn squeeze(cold: &Cgroup, hot: &Cgroup) -> Result<()> {
+    hot.set("memory.high", HOT.1)?;
     cold.set("memory.high", COLD.1)?;
-    hot.set("memory.high", HOT.1)
+    let mut seen = 0;
+    wait_for("the cold cgroup to be in zswap", Duration::from_secs(60), || {
+        // memory.stat adds up small changes every two seconds.
+        std::thread::sleep(Duration::from_millis(2500));
+        let last = std::mem::replace(&mut seen, cold.stat("zswapped")?);
+        Ok(seen == last && seen > 0)
+    })
 }
 
 /// Looks every second until nothing old is left or the time is over: the last look before the first write-back, and

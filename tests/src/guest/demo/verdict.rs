@@ -48,10 +48,11 @@ fn figure(heading: &'static str, what: &str, figures: String) -> Claim {
     Claim { heading, what: what.to_owned(), figures, holds: None }
 }
 
-fn in_zswap(Evidence { before, .. }: &Evidence) -> Vec<Claim> {
+fn in_zswap(Evidence { before, after, .. }: &Evidence) -> Vec<Claim> {
     const HEADING: &str = "In zswap before the first write-back";
-    let view = &before.cold.view;
-    let (threshold, oldest) = (view.older_than_seconds.unwrap_or(0), view.oldest_seconds.unwrap_or(0));
+    // The policy may not have been in force yet when this was looked at.
+    let threshold = after.cold.view.older_than_seconds.unwrap_or(0);
+    let oldest = before.cold.view.oldest_seconds.unwrap_or(0);
     [&before.cold, &before.hot]
         .map(|cgroup| {
             let figures = format!(
