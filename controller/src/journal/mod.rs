@@ -15,4 +15,6 @@ mod ticks;
 mod undo;
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;

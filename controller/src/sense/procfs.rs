@@ -70,7 +70,8 @@ pub fn parse_meminfo(text: &str) -> Result<HostMemory, String> {
     if let Some(line) = text.lines().find(|line| !is_meminfo(line)) {
         return Err(format!("`{}`", line.escape_default()));
     }
-    let info = Meminfo::from_buf_read(Cursor::new(text)).map_err(|e| e.to_string())?;
+    let info = Meminfo::from_buf_read(Cursor::new(text))
+        .map_err(|_its_own_file_and_line| "a key is missing that every kernel prints".to_owned())?;
     Ok(HostMemory {
         total: Bytes(info.mem_total),
         available: info.mem_available.map(Bytes),
