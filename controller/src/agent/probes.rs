@@ -66,7 +66,7 @@ impl Probes {
         let hooks = Hooks {
             pins: pins.to_owned(),
             directory_pages: pages.clamp(1, u64::from(u32::MAX) / PAGE_CLUSTERS as u64) as u32,
-            is_logging: tracing::enabled!(target: "swaptier_ebpf", tracing::Level::DEBUG),
+            is_logging: tracing::enabled!(target: "swaptier::area", tracing::Level::DEBUG),
         };
         let mut loaded = hooks.load()?;
         let started = Self::begin(&mut loaded, pins, config.reserve.unwrap_or(RESERVE), cgroups);
