@@ -9,8 +9,8 @@ pub fn check(faults: &[Fault], text: &str) {
     let lines: Vec<&str> = text.split('\n').collect();
     for fault in faults {
         let line = fault.line.checked_sub(1).and_then(|index| lines.get(index));
-        let Some(line) = line else { panic!("no line {} in the text: {fault}", fault.line) };
-        assert!((1..=line.chars().count() + 1).contains(&fault.column), "no such column: {fault}");
+        let columns = line.map_or(0, |line| line.chars().count() + 1);
+        assert!((1..=columns).contains(&fault.column), "no such place: {fault}");
         let shown = fault.to_string();
         assert!(shown.len() < 700, "{} bytes: {shown}", shown.len());
         let own = shown.replacen("\n  help: ", "", 1);
