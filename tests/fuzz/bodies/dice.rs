@@ -1,5 +1,5 @@
-//! Decisions taken out of an input, byte by byte: how the target `policy` makes a host. An input that is too short goes
-//! on with zeros.
+//! Choices taken out of an input, byte by byte: how the targets `policy` and `decide` make a host. An input that is too
+//! short goes on with zeros.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +34,11 @@ impl Dice<'_> {
         first
     }
 
+    /// One of them.
+    pub fn pick<T: Copy>(&mut self, these: &[T]) -> T {
+        these[usize::from(self.byte()) % these.len()]
+    }
+
     fn number(&mut self) -> u64 {
         u64::from_le_bytes(std::array::from_fn(|_| self.byte()))
     }
@@ -45,7 +50,7 @@ impl Dice<'_> {
         match shape >> 6 {
             0 => edge.wrapping_sub(1),
             1 => edge,
-            2 => u64::from(self.byte()) * edge,
+            2 => u64::from(self.byte()).wrapping_mul(edge),
             _ => self.number(),
         }
     }
@@ -95,10 +100,8 @@ impl Dice<'_> {
     }
 
     fn cold(&mut self) -> Cold {
-        let ages = [5, 600, 3600];
-        let age = self.byte();
         Cold {
-            older_than: Seconds(ages.get(usize::from(age)).copied().unwrap_or(u64::from(age))),
+            older_than: Seconds(self.pick(&[5, 600, 3600, 7])),
             pages: Pages(self.amount()),
             compressed: self.bytes(),
             oldest: Seconds(self.amount()),

@@ -4,6 +4,7 @@
 //! on stable Rust (`controller/tests/corpus.rs`). A body fails by panicking and knows nothing of who calls it.
 
 pub mod config;
+pub mod decide;
 pub mod dice;
 pub mod faults;
 pub mod journal;
@@ -18,8 +19,9 @@ pub mod units;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("config", config::try_one),
+    ("decide", decide::try_one),
     ("journal", journal::try_one),
     ("kernel", kernel::try_one),
     ("policy", policy::try_one),
