@@ -3,5 +3,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Err(error) = swaptier::fault::arm() {
+        eprintln!("swaptier: {error}");
+        return ExitCode::from(2);
+    }
     swaptier::cli::main()
 }

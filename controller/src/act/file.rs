@@ -15,6 +15,7 @@ use std::time::Duration;
 use swaptier_policies::CgroupId;
 
 use super::{Busy, Outcome};
+use crate::fault;
 use crate::journal::{Change, Undo, UndoError, is_same_value};
 use crate::root::{CgroupDir, Root, RootError, cgroup_file};
 
@@ -183,9 +184,15 @@ impl Write {
         let Some(undo) = &hands.undo else {
             return Ok(Outcome::Would { path: self.path.clone(), from, to: self.value.clone() });
         };
+        fault::point("file.read");
         let seq = self.note(undo, &from)?;
-        let written = place.write(self.file, &self.value).and_then(|()| place.read(self.file));
+        fault::point("file.noted");
+        let written = place.write(self.file, &self.value).and_then(|()| {
+            fault::point("file.written");
+            place.read(self.file)
+        });
         let to = written.inspect_err(|_| self.take_back(undo, seq, &place, &from))?;
+        fault::point("file.read-back");
         locked(undo).settle(seq);
         if !self.says(&to, &self.value) {
             let error = format!("wrote {}, it says {to}", self.value);

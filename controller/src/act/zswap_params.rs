@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Hands, Outcome, Target};
-use crate::sense::zswap::PARAMETERS;
+use crate::{fault, sense::zswap::PARAMETERS};
 
 /// What the host's zswap is to be. `None`: as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,7 @@ pub async fn apply(hands: &Hands, settings: &ZswapSettings, why: &str) -> Vec<Ou
     let mut outcomes = Vec::new();
     for (name, value) in settings.values() {
         outcomes.push(hands.set(Target::Host(PARAMETERS), name, value, why.to_owned()).await);
+        fault::point("params.between");
     }
     outcomes
 }

@@ -27,8 +27,9 @@ use crate::{
     act::{self, Hands, Outcome, writeback},
     cli::{Exit, Failure},
     config::{self, Config, Trust},
+    fault,
     journal::{self, Journal, Undo, UndoError},
-    map, probe,
+    leftovers, map, probe,
     root::Root,
     sense::{self, CgroupSample, CgroupTree, Sensed},
     serve::{
@@ -59,6 +60,7 @@ pub async fn run(root: Root, options: Options) -> Result<Exit, Failure> {
     let published: Published = Arc::new(RwLock::new(None));
     let (send, mut errands) = mpsc::channel::<Errand>(16);
     let server = Server::start(&agent.root, published.clone(), send).context("making the control socket")?;
+    fault::point("agent.listening");
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -66,6 +68,7 @@ pub async fn run(root: Root, options: Options) -> Result<Exit, Failure> {
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The interval's first tick is at once: the agent is ready when it has seen and decided once.
     agent.tick(&published).await;
+    fault::point("agent.ready");
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(policies = agent.policies.len(), lost = agent.lost.len(), "ready");
     let exit = loop {
@@ -86,6 +89,7 @@ pub async fn run(root: Root, options: Options) -> Result<Exit, Failure> {
     };
     notify(&[sd_notify::NotifyState::Stopping]);
     drop(server);
+    fault::point("stop.begun");
     agent.stop();
     Ok(exit)
 }
@@ -138,9 +142,13 @@ impl Agent {
         }
         let state = root.host_path(&config.agent.state_dir);
         let undo = Arc::new(Mutex::new(open_undo(&root, &state)?));
+        fault::point("agent.locked");
         if !options.dry_run {
+            leftovers::await_guardian(&root);
             give_back_all(&root, &undo, "left by an agent that did not stop");
+            leftovers::sweep(&root);
         }
+        fault::point("agent.restored");
         let deadline = Duration::from_secs(config.writeback.deadline.0);
         let hands = match options.dry_run {
             true => Hands::dry(root.clone(), deadline),
@@ -151,6 +159,9 @@ impl Agent {
             sense::collect(&root, &mut tree).map_err(|e| Failure::new(Exit::Unsupported, e))?.cgroups;
         lock_memory();
         let (probes, lost) = start_probes(&root, &options, &config, cgroups.len());
+        if probes.is_none() && !options.dry_run {
+            leftovers::unpin(&root);
+        }
         for outcome in act::zswap_params::apply(&hands, &config.zswap, "swaptier.toml [zswap]").await {
             log(&outcome);
         }
@@ -158,6 +169,7 @@ impl Agent {
         let rounds = Rounds::new(root.clone(), undo.clone(), &config.writeback);
         let (history, plan) = (History::default(), Plan::default());
         let (tick, last_tick) = (0, Duration::ZERO);
+        fault::point("agent.started");
         Ok(Self {
             root,
             options,
@@ -188,6 +200,7 @@ impl Agent {
                 return;
             }
         };
+        fault::point("tick.sensed");
         self.cgroups.clone_from(&sensed.cgroups);
         let view = self.read_map(&sensed);
         let facts = writeback::Facts::of(&sensed);
@@ -239,6 +252,7 @@ impl Agent {
             tracing::error!(?wrong, "the plan breaks its own rules and is not carried out");
             return;
         }
+        fault::point("tick.decided");
         let mut outcomes = Vec::new();
         for step in &plan.steps {
             tracing::info!(action = %step.action, policy = step.policy, reason = %step.reason, "step");
@@ -256,8 +270,11 @@ impl Agent {
                 self.history.spent(*cgroup, swaptier_policies::Pages(0), snapshot.at);
             }
             outcomes.push(outcome);
+            fault::point("tick.step");
         }
+        fault::point("tick.acted");
         self.journal.append(unix_seconds(), snapshot, &plan, &outcomes);
+        fault::point("tick.journalled");
         self.plan = plan;
     }
 
@@ -305,12 +322,14 @@ impl Agent {
 
     fn stop(mut self) {
         self.rounds.stop();
+        fault::point("stop.pump.stopped");
         if let Some(probes) = self.probes.take() {
             probes.stop();
         }
         if !self.options.dry_run {
             give_back_all(&self.root, &self.undo, "the agent stops");
         }
+        fault::point("stop.given-back");
     }
 }
 

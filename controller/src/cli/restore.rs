@@ -15,6 +15,7 @@ use super::{
 use crate::{
     config::Config,
     journal::{self, Fate, Item, Report, Undo},
+    leftovers,
     root::Root,
 };
 
@@ -69,7 +70,12 @@ fn give_back(root: &Root, args: &Args) -> std::result::Result<Said, Failure> {
     }
     let open = if args.force { Undo::open_skipping_damage } else { Undo::open };
     let mut undo = open(root, &dir).map_err(settings::of_undo)?;
-    Ok(said(undo.voided(), journal::restore(root, &mut undo, false)))
+    // The lock is ours, so nobody runs: what an agent left beside values goes too.
+    leftovers::await_guardian(root);
+    let report = journal::restore(root, &mut undo, false);
+    leftovers::sweep(root);
+    leftovers::unpin(root);
+    Ok(said(undo.voided(), report))
 }
 
 /// The configured state folder. A configuration that is broken by now must not keep the host changed: then the usual

@@ -18,6 +18,7 @@ use super::{
     facts::{Facts, Returns, VMLINUX_BTF, read_facts},
     misses::recursion_misses,
 };
+use crate::fault;
 
 /// The probes, built by `cargo xtask ebpf`.
 static OBJECT: &[u8] =
@@ -80,6 +81,7 @@ impl Hooks {
         let btf = Btf::from_sys_fs().map_err(|source| HookError::Object(source.into()))?;
         remove_pins(&self.pins)?;
         fs::create_dir_all(&self.pins).map_err(|source| self.pin_error(source))?;
+        fault::point("load.folder");
         let mut loaded = Loaded { copies: Vec::new(), pins: self.pins.clone(), coverage };
         for copy in 0..COPIES {
             let done = self.object(&facts, zswap_lru, &btf).and_then(|mut ebpf| {
@@ -89,13 +91,17 @@ impl Hooks {
                 Ok(ebpf)
             });
             match done {
-                Ok(ebpf) => loaded.copies.push(ebpf),
+                Ok(ebpf) => {
+                    loaded.copies.push(ebpf);
+                    fault::point("load.half");
+                }
                 Err(error) => {
                     loaded.remove();
                     return Err(error);
                 }
             }
         }
+        fault::point("load.loaded");
         Ok(loaded)
     }
 
@@ -138,7 +144,9 @@ impl Loaded {
             for ebpf in &mut self.copies[..copies] {
                 attach_program(ebpf, attach)?;
             }
+            fault::point("attach.half");
         }
+        fault::point("attach.done");
         Ok(())
     }
 
@@ -192,9 +200,11 @@ impl Loaded {
     pub fn remove(self) {
         let pins = self.pins.clone();
         drop(self);
+        fault::point("stop.detached");
         if let Err(error) = remove_pins(&pins) {
             tracing::warn!(%error, "maps stay pinned");
         }
+        fault::point("stop.unpinned");
     }
 }
 
@@ -225,7 +235,10 @@ fn attach_program(ebpf: &mut Ebpf, attach: &Attach) -> Result<(), HookError> {
 }
 
 /// Removes the pins of a dead agent. Its links died with it, so the maps behind them are only memory.
-fn remove_pins(pins: &Path) -> Result<(), HookError> {
+///
+/// # Errors
+/// The folder is there and cannot be removed.
+pub fn remove_pins(pins: &Path) -> Result<(), HookError> {
     match fs::remove_dir_all(pins) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(HookError::PinFolder { path: pins.to_owned(), source: error });

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Change, Kind, is_same_value};
 use super::undo::Undo;
+use crate::fault;
 use crate::root::{CGROUP_ROOT, CgroupDir, Root, RootError};
 
 /// What became of every pending change.
@@ -103,10 +104,13 @@ pub fn restore_where(
         undo.records().rev().filter(|(_, c)| chosen(c)).map(|(seq, c)| (seq, c.clone())).collect();
     let mut pass = Pass::new(root, dry_run);
     let mut report = Report::default();
+    fault::point("restore.begun");
     for (seq, change) in records {
         let item = pass.give_back(&change);
+        fault::point("restore.written");
         if !dry_run && !matches!(item.fate, Fate::Failed { .. }) {
             undo.done(&[seq]);
+            fault::point("restore.marked");
         }
         report.items.push(item);
     }

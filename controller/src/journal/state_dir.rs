@@ -9,6 +9,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::undo::UndoError;
+use crate::fault;
 
 /// Makes the state folder if it is missing and checks that nobody else can write or read it.
 pub(super) fn prepare(dir: &Path) -> Result<(), UndoError> {
@@ -40,6 +41,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, UndoError> {
         Err(Errno::WOULDBLOCK) => return Err(UndoError::Held { pid: holder(&mut file), path }),
         Err(e) => return Err(UndoError::io("lock", &path, e.into())),
     }
+    fault::point("state.locked");
     let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(|e| UndoError::io("write", &path, e))?;
     Ok(file)
@@ -64,9 +66,11 @@ pub(super) fn replace(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf,
         let mut file = options().write(true).create(true).truncate(true).open(&fresh)?;
         file.write_all(content)?;
         file.sync_all()?;
+        fault::point("state.replace.written");
         fs::rename(&fresh, &path)
     };
     write().map_err(|e| UndoError::io("replace", &path, e))?;
+    fault::point("state.replace.renamed");
     sync(dir)?;
     Ok(path)
 }

@@ -16,6 +16,7 @@ use swaptier_policies::{Bytes, Plan, Snapshot};
 
 use super::state_dir;
 use crate::act::Outcome;
+use crate::fault;
 
 const NEW: &str = "journal.jsonl";
 const OLD: &str = "journal.1.jsonl";
@@ -165,6 +166,7 @@ impl Writer {
         };
         let (mut file, len) = if len + more > self.limit { self.rotate()? } else { (file, len) };
         file.write_all(line)?;
+        fault::point("journal.written");
         self.file = Some((file, len + more));
         Ok(())
     }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::record::{Change, Line, VERSION, is_same_value};
 use super::state_dir;
+use crate::fault;
 use crate::root::Root;
 
 const LOG: &str = "undo.jsonl";
@@ -130,6 +131,7 @@ impl Undo {
         let (log, len) = (append_to(&path)?, content.len() as u64);
         let Replayed { pending, next_seq, voided, is_void: _ } = read;
         let (dir, broken) = (dir.to_path_buf(), false);
+        fault::point("undo.opened");
         Ok(Undo {
             dir,
             path,
@@ -153,11 +155,14 @@ impl Undo {
         for (&seq, change) in seqs.iter().zip(changes) {
             Line::Change { seq, v: VERSION, change: change.clone() }.append_to(&mut lines);
         }
+        fault::point("undo.note.before");
         self.append(&lines)?;
+        fault::point("undo.note.unsynced");
         if let Err(error) = self.log.sync_data() {
             self.take_back();
             return Err(UndoError::io("sync", &self.path, error));
         }
+        fault::point("undo.note.synced");
         self.len += lines.len() as u64;
         self.next_seq += changes.len() as u64;
         self.pending.extend(seqs.iter().copied().zip(changes.iter().cloned()));
@@ -166,21 +171,25 @@ impl Undo {
 
     /// These changes are undone or were never made: forgets them.
     pub fn done(&mut self, seqs: &[u64]) {
+        fault::point("undo.done.before");
         let mut lines = Vec::new();
         for &done in seqs.iter().filter(|seq| self.pending.remove(seq).is_some()) {
             Line::Done { v: VERSION, done }.append_to(&mut lines);
         }
         self.mark(&lines);
+        fault::point("undo.done.after");
     }
 
     /// This change stands for longer: it is folded into the earlier pending change of the same file, if there is one,
     /// so that a value set again every minute keeps one record with the first old value.
     pub fn settle(&mut self, seq: u64) {
+        fault::point("undo.settle.before");
         if fold(&mut self.pending, seq) {
             let mut line = Vec::new();
             Line::Settled { v: VERSION, settled: seq }.append_to(&mut line);
             self.mark(&line);
         }
+        fault::point("undo.settle.after");
     }
 
     /// What is changed and not yet given back, oldest first.

@@ -30,6 +30,7 @@ use swaptier_common::{
     control::Control,
 };
 
+use crate::fault;
 use memory::Mapping;
 pub use meter::{Meter, Reading};
 pub use scan::{OwnerScan, Scan};
@@ -176,6 +177,9 @@ impl ShadowMap {
         self.chunks.push(add_part::<Frame>(&mut self.frames, place as u32, CHUNK_FRAMES, "a chunk")?);
         for frame in 0..CHUNK_FRAMES {
             self.hand_over((place * CHUNK_FRAMES + frame) as u32);
+            if frame == CHUNK_FRAMES / 2 {
+                fault::point("map.chunk.half");
+            }
         }
         Ok(())
     }
@@ -289,6 +293,8 @@ fn add_part<V>(
     let object = aya_obj::Map::new_from_params(kind, 4, size_of::<V>() as u32, entries as u32, MMAPABLE);
     let part = MapData::create(object, "swaptier", None).map_err(error)?;
     let mapping = Mapping::new(&part, what, entries * size_of::<V>())?;
+    fault::point("map.part.made");
     outer.set(place, &part, 0).map_err(error)?;
+    fault::point("map.part.entered");
     Ok(mapping)
 }

@@ -21,7 +21,7 @@ use super::{
     protocol::{Answer, Ask, Request, VERSION},
     status::Status,
 };
-use crate::root::Root;
+use crate::{fault, root::Root};
 
 /// Clients served at the same time; others wait to be accepted.
 const CLIENTS: usize = 32;
@@ -58,7 +58,9 @@ impl Server {
             _ => {}
         }
         let listener = UnixListener::bind(&path)?;
+        fault::point("socket.bound");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        fault::point("socket.ready");
         let task = tokio::spawn(accept(listener, published, errands));
         Ok(Self { path, task })
     }

@@ -26,6 +26,7 @@ use swaptier_policies::{Bytes, CgroupId};
 use super::Order;
 use crate::{
     config::DialectChoice,
+    fault,
     journal::{Change, Undo, UndoError, is_same_value},
     map::Meter,
     root::{Root, RootError, cgroup_file},
@@ -127,6 +128,7 @@ impl Engine {
         subject: &Subject,
     ) -> Result<Report, RoundError> {
         self.tidy();
+        fault::point("round.begun");
         let mut facts = Facts::read(&self.root)?;
         facts.takes_swappiness_max = self.takes_swappiness_max;
         let dialect = choose(choice, &facts).map_err(RoundError::NoDialect)?;
@@ -138,11 +140,13 @@ impl Engine {
         let valves = Valves::survey(&self.root, &order.path, order.cgroup, &order.why, |valve| {
             self.undo().latest(&valve.path, valve.cgroup).is_some_and(|ours| ours.new == valve.old)
         })?;
+        fault::point("round.surveyed");
         let (host, stroke) = dialect.prepare(&facts, &order.path, &order.why);
         // Given back in the opposite order: what concerns the whole host first.
         let changes: Vec<Change> =
             valves.close.iter().chain(&valves.open).chain([&valves.own]).chain(&host).cloned().collect();
         let seqs = self.undo().note(&changes)?;
+        fault::point("round.noted");
         let before = self.around(&order.path);
         let job = Job {
             stroke,
@@ -154,11 +158,18 @@ impl Engine {
             deadline_ms: self.deadline.as_millis() as u64,
             undo: changes
                 .iter()
-                .map(|change| Put { path: change.path.clone(), value: change.old.clone() })
+                .rev()
+                .map(|change| Put {
+                    path: change.path.clone(),
+                    old: change.old.clone(),
+                    new: change.new.clone(),
+                })
                 .collect(),
         };
         let done = self.aim(&valves, host.as_ref()).and_then(|()| self.pump_round(&job));
+        fault::point("round.answered");
         self.finish(changes, &seqs, &valves.own, &done);
+        fault::point("round.finished");
         let (done, after) = (done?, self.around(&order.path));
         Ok(self.report(order, dialect.name(), &valves, &done, (before, after)))
     }
@@ -178,8 +189,10 @@ impl Engine {
     /// Ends the pump and removes its cgroup.
     pub fn stop(&mut self) {
         self.pump = None;
+        fault::point("stop.pump.ended");
         if let Some(seq) = self.home.take() {
             let removed = self.root.remove_dir(&pump::link::home_path(PUMP_CGROUP));
+            fault::point("stop.home.removed");
             match removed {
                 Err(error) if !error.is_gone() => tracing::warn!(%error, "the pump's cgroup stays"),
                 _ => self.undo().done(&[seq]),
@@ -200,11 +213,14 @@ impl Engine {
                 Err(error) if !error.is_gone() => return Err(error.into()),
                 _ => {}
             }
+            fault::point("round.valve");
         }
-        match host {
-            Some(change) if change.new != "0" => Ok(self.root.write(&change.path, &change.new)?),
-            _ => Ok(()),
+        if let Some(change) = host.filter(|change| change.new != "0") {
+            self.root.write(&change.path, &change.new)?;
+            fault::point("round.host");
         }
+        fault::point("round.aimed");
+        Ok(())
     }
 
     fn pump_round(&mut self, job: &Job) -> Result<Done, RoundError> {
@@ -290,7 +306,9 @@ impl Engine {
                 Err(error) if !error.is_gone() => tracing::error!(%error, "a value of a round stays changed"),
                 _ => settled.push(*seq),
             }
+            fault::point("round.give-back");
         }
+        fault::point("round.given-back");
         self.undo().done(&settled);
     }
 
@@ -302,10 +320,14 @@ impl Engine {
         if !self.root.exists(&home) {
             let seq = self.undo().note(&[Change::dir(&home, "the write-back pump's own cgroup")])?;
             self.home = seq.first().copied();
+            fault::point("round.home.noted");
             self.root.make_dir(&home)?;
+            fault::point("round.home.made");
         }
         self.root.write(&cgroup_file(PUMP_CGROUP, valves::FILE), "0")?;
+        fault::point("round.home.closed");
         self.pump = Some(Link::start(&self.root, PUMP_CGROUP)?);
+        fault::point("round.pump.started");
         Ok(())
     }
 

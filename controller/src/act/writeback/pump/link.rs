@@ -10,6 +10,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::wire::{Done, Job};
+use crate::fault;
 use crate::root::{Root, RootError, cgroup_file, cgroup_path};
 
 /// A running pump. Dropping it closes its input, which ends it.
@@ -30,6 +31,7 @@ impl Link {
             .spawn()?;
         let output = child.stdout.take().map(BufReader::new).ok_or_else(|| io::Error::other("no pipe"))?;
         let link = Self { child, output };
+        fault::point("round.pump.spawned");
         let home = cgroup_file(home, "cgroup.procs");
         root.write(&home, &link.child.id().to_string())
             .map_err(|error: RootError| io::Error::other(error))?;
@@ -40,6 +42,7 @@ impl Link {
     pub(in super::super) fn run(&mut self, job: &Job, grace: Duration) -> io::Result<Done> {
         let input = self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         writeln!(input, "{}", serde_json::to_string(job)?)?;
+        fault::point("round.job.sent");
         let wait = Duration::from_millis(job.deadline_ms) + grace;
         if self.output.buffer().is_empty() {
             let mut polled = [PollFd::from_borrowed_fd(self.output.get_ref().as_fd(), PollFlags::IN)];

@@ -24,6 +24,8 @@ use rustix::{
 };
 
 use crate::{
+    fault,
+    journal::is_same_value,
     map::{Meter, Reading},
     root::{Root, RootError},
 };
@@ -55,15 +57,19 @@ const IDLE_STROKES: u64 = 64;
 pub fn run(root: &Root, pins: &Path) -> io::Result<()> {
     outlive_the_agent();
     let mut page = Page::new()?;
+    fault::point("pump.ready");
     let mut lines = io::stdin().lock().lines();
     while let Some(line) = lines.next().transpose()? {
         let job: Job = serde_json::from_str(&line)?;
+        fault::point("pump.job");
         let done = Round::open(root, pins, &job)
             .and_then(|mut round| round.run(&mut page))
             .unwrap_or_else(|error| Done::refused(error.to_string()));
         // A closed pipe here is noticed as the end of the input below.
         let _agent_is_gone = writeln!(io::stdout().lock(), "{}", serde_json::to_string(&done)?);
+        fault::point("pump.answered");
         if is_ended() {
+            fault::point("guardian.begun");
             put_back(root, &job.undo);
         }
     }
@@ -96,13 +102,17 @@ fn is_ended() -> bool {
     poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().contains(PollFlags::HUP)
 }
 
-/// Writes back what the round changed. A file that is gone belongs to a cgroup that is gone.
+/// Writes back what the round changed, in the order of the job, and only where the file says what the round wrote. A
+/// file that is gone belongs to a cgroup that is gone.
 fn put_back(root: &Root, undo: &[Put]) {
-    for Put { path, value } in undo {
-        if let Err(error) = root.write(path, value)
-            && !error.is_gone()
-        {
-            eprintln!("swaptier pump: {error}");
+    for Put { path, old, new } in undo {
+        let put = root.read_value(path).and_then(|now| match is_same_value(path, &now, new) {
+            true => root.write(path, old),
+            false => Ok(()),
+        });
+        match put {
+            Err(error) if !error.is_gone() => eprintln!("swaptier pump: {error}"),
+            _ => fault::point("guardian.put"),
         }
     }
 }
@@ -114,8 +124,15 @@ struct Knob {
 }
 
 impl Knob {
-    fn open(root: &Root, path: &str) -> Result<Self, RootError> {
-        Ok(Self { file: root.open(path, OFlags::WRONLY)?, path: path.to_owned() })
+    /// `flags`: the kernel refuses to open some of these files for reading.
+    fn open(root: &Root, path: &str, flags: OFlags) -> Result<Self, RootError> {
+        Ok(Self { file: root.open(path, flags)?, path: path.to_owned() })
+    }
+
+    fn says(&self, value: &str) -> bool {
+        let mut text = [0; 64];
+        let read = rustix::io::pread(&self.file, &mut text, 0).unwrap_or(0);
+        std::str::from_utf8(&text[..read]).is_ok_and(|now| is_same_value(&self.path, now, value))
     }
 
     fn put(&self, value: &str) -> io::Result<()> {
@@ -133,19 +150,27 @@ enum Hand<'a> {
 
 impl<'a> Hand<'a> {
     fn open(root: &Root, stroke: &'a Stroke) -> io::Result<Self> {
-        let knob = |path: &str| Knob::open(root, path).map_err(io::Error::other);
+        let knob = |path: &str, flags| Knob::open(root, path, flags).map_err(io::Error::other);
         Ok(match stroke {
-            Stroke::Worker { limit, low, high } => Self::Worker { limit: knob(limit)?, low, high },
-            Stroke::Reclaim { file, text } => Self::Reclaim { file: knob(file)?, text },
+            Stroke::Worker { limit, low, high } => {
+                Self::Worker { limit: knob(limit, OFlags::RDWR)?, low, high }
+            }
+            Stroke::Reclaim { file, text } => Self::Reclaim { file: knob(file, OFlags::WRONLY)?, text },
         })
     }
 
     fn stroke(&self, aim: &mut Aim, page: &mut Page) -> io::Result<()> {
         match self {
             Self::Worker { limit, low, high } => {
+                if !limit.says(high) {
+                    return Err(io::Error::other(format!("{}: somebody else has changed it", limit.path)));
+                }
                 limit.put(low)?;
+                fault::point("pump.limit.low");
                 aim.queue_work(page);
-                limit.put(high)
+                limit.put(high)?;
+                fault::point("pump.limit.high");
+                Ok(())
             }
             Self::Reclaim { file, text } => match file.put(text) {
                 // Less was reclaimed than asked for: that is what is wanted.
@@ -176,6 +201,7 @@ impl Aim {
         if is_full {
             // Tried again, and its error looked at, at the end of the round.
             let _tried_again = self.valve.put("0");
+            fault::point("pump.full");
         }
         is_full
     }
@@ -185,7 +211,7 @@ impl Aim {
     fn queue_work(&mut self, page: &mut Page) {
         let (mut seen, mut moved) = (self.meter.read(), Instant::now());
         let until = moved + HOLD;
-        while !self.close_if_full() && Instant::now() < until {
+        while !self.close_if_full() && Instant::now() < until && !is_ended() {
             page.bring_in();
             page.push_out();
             let (last, now) = (seen, Instant::now());
@@ -225,8 +251,9 @@ impl<'a> Round<'a> {
     fn open(root: &Root, pins: &Path, job: &'a Job) -> io::Result<Self> {
         let hand = Hand::open(root, &job.stroke)?;
         let meter = Meter::open(pins, &job.owners).map_err(io::Error::other)?;
-        let valve = Knob::open(root, &job.valve).map_err(io::Error::other)?;
+        let valve = Knob::open(root, &job.valve, OFlags::WRONLY).map_err(io::Error::other)?;
         let start = meter.read();
+        fault::point("pump.opened");
         Ok(Self { job, hand, aim: Aim { meter, valve, start, pages: job.pages } })
     }
 
@@ -235,10 +262,13 @@ impl<'a> Round<'a> {
         self.aim.meter.set_cold_after(self.job.cold_after);
         self.aim.meter.set_alarm(start.total + self.job.pages);
         self.aim.valve.put("1")?;
+        fault::point("pump.valve.opened");
         let (strokes, ended) = self.pump(page, begun);
         let closed = self.aim.valve.put("0");
+        fault::point("pump.valve.closed");
         self.aim.meter.set_alarm(0);
         let is_settled = self.aim.meter.settle();
+        fault::point("pump.settled");
         let (ended, error) = match ended.and_then(|ended| closed.map(|()| ended)) {
             Ok(_) if !is_settled => (Ended::Unsettled, None),
             Ok(ended) => (ended, None),

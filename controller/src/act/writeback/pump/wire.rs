@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A value to write into a file; the path is relative to the root.
+/// A value to put back, where a file says what the round wrote; the path is relative to the root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Put {
     /// The file.
     pub(crate) path: String,
-    /// What is written.
-    pub(crate) value: String,
+    /// The value before the round: what is written.
+    pub(crate) old: String,
+    /// The value of the round: anything else is somebody's wish by now.
+    pub(crate) new: String,
 }
 
 /// How zswap is made to write back.

@@ -1,0 +1,225 @@
+//! Fault points: a name for every step that changes the world, at which a test can have the process killed.
+//!
+//! `SWAPTIER_FAULT=NAME[:NTH][@WHOM]` names one, or several with commas between them. At its NTH passing (the first without) the process sends SIGKILL to
+//! itself; `@parent` means to its parent instead, `@both` to the parent and then to itself: the pump's ways to kill the
+//! agent at a moment only the pump knows. The pump inherits the variable, so its points work too. Without the variable
+//! a point is one load of an atomic. `swaptier-guest bench kill` goes through the table. Callers: every room that acts.
+
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// The variable.
+pub const VARIABLE: &str = "SWAPTIER_FAULT";
+
+/// Every point: its name and what the world looks like there.
+pub const POINTS: &[(&str, &str)] = &[
+    ("state.locked", "the state folder is locked, the lock still names the last holder"),
+    ("state.replace.written", "the new undo log is on disk beside the old one"),
+    ("state.replace.renamed", "the new undo log is in place, the folder not synced"),
+    ("undo.opened", "the undo log is open and compacted, nothing is changed"),
+    ("undo.note.before", "a change is decided, nothing of it is on disk"),
+    ("undo.note.unsynced", "the record is written, not synced, and nothing is changed"),
+    ("undo.note.synced", "the record is on disk, the value is the old one"),
+    ("undo.done.before", "a value is given back, its record is pending"),
+    ("undo.done.after", "the record is marked as done"),
+    ("undo.settle.before", "a value is changed, its own record not folded into the first"),
+    ("undo.settle.after", "a value is changed and its record folded"),
+    ("file.read", "the old value is read, nothing noted"),
+    ("file.noted", "the change is noted, the value is the old one"),
+    ("file.written", "the value is written, not read back"),
+    ("file.read-back", "the value is written and read back, the record not settled"),
+    ("params.between", "some of zswap's parameters are set, the others not"),
+    ("agent.locked", "the state folder is ours, what a dead agent left is not given back"),
+    ("agent.restored", "what a dead agent left is given back, nothing is changed"),
+    ("agent.started", "probes and parameters are in place, no socket, no tick"),
+    ("agent.listening", "the socket answers, no tick"),
+    ("agent.ready", "the first tick is done"),
+    ("tick.sensed", "a tick has seen the host"),
+    ("tick.decided", "a tick has decided, nothing of it is done"),
+    ("tick.step", "one step of a plan is done, others are not"),
+    ("tick.acted", "a plan is carried out, not journalled"),
+    ("tick.journalled", "a plan is handed to the journal"),
+    ("journal.written", "a line of the journal is written"),
+    ("socket.bound", "the socket is there, with the wrong mode"),
+    ("socket.ready", "the socket is there, nobody serves it"),
+    ("load.folder", "the pin folder is there and empty"),
+    ("load.half", "maps are pinned, the first copy of the programs is loaded"),
+    ("load.loaded", "maps are pinned, all programs are loaded, none attached"),
+    ("map.part.made", "a part of the map is made, the probes do not know it"),
+    ("map.part.entered", "a part of the map is known to the probes"),
+    ("map.chunk.half", "half of a new chunk's frames are handed over"),
+    ("attach.half", "one program is attached in all its copies"),
+    ("attach.done", "all programs are attached"),
+    ("round.begun", "a round is asked for, nothing is done"),
+    ("round.home.noted", "the pump's cgroup is noted, not made"),
+    ("round.home.made", "the pump's cgroup is there, its write-back open"),
+    ("round.home.closed", "the pump's cgroup is closed and empty"),
+    ("round.pump.spawned", "the pump runs, in the agent's own cgroup"),
+    ("round.pump.started", "the pump waits in its cgroup"),
+    ("round.surveyed", "the valves are known, nothing of the round is noted"),
+    ("round.noted", "all of the round is noted, nothing is changed"),
+    ("round.valve", "one more valve beside the way is moved"),
+    ("round.host", "the whole host's change of the gate is made"),
+    ("round.aimed", "all valves but the cgroup's own are moved, the pump has no job"),
+    ("round.job.sent", "the pump has its job"),
+    ("round.answered", "the pump is done, nothing is given back"),
+    ("round.give-back", "one more value of the round is given back, none marked"),
+    ("round.given-back", "all values of this half are given back, none marked"),
+    ("round.finished", "the round is over"),
+    ("pump.ready", "the pump is up, without a job"),
+    ("pump.job", "the pump has read its job"),
+    ("pump.opened", "the pump has every file and the meter open"),
+    ("pump.valve.opened", "the cgroup's own valve is open"),
+    ("pump.limit.low", "the pool limit is at its low value: zswap refuses every store of the host"),
+    ("pump.limit.high", "the pool limit is back, the worker may be running"),
+    ("pump.full", "the target is reached, the cgroup's own valve is closed again"),
+    ("pump.valve.closed", "the strokes are over, the worker may be running"),
+    ("pump.settled", "the worker has ended, the agent does not know"),
+    ("pump.answered", "the agent has its answer"),
+    ("guardian.begun", "the agent is dead, the guardian has put back nothing"),
+    ("guardian.put", "the guardian has put back one more value"),
+    ("restore.begun", "a restore has read the log, nothing is given back"),
+    ("restore.written", "a restore has given back one more value, not marked"),
+    ("restore.marked", "a restore has given back and marked one more value"),
+    ("sweep.begun", "all values are given back, the objects of a dead agent are there"),
+    ("sweep.half", "the pump's cgroup is gone, pins and socket are there"),
+    ("stop.begun", "the agent is told to stop, its socket is gone"),
+    ("stop.pump.ended", "the pump is gone, its cgroup is there"),
+    ("stop.home.removed", "the pump's cgroup is gone, its record pending"),
+    ("stop.pump.stopped", "the engine is stopped, the probes run"),
+    ("stop.detached", "the programs are detached, the maps pinned"),
+    ("stop.unpinned", "the probes are gone, the values changed"),
+    ("stop.given-back", "everything is given back, the agent still runs"),
+];
+
+/// Whether any point is armed: all a point looks at otherwise.
+static IS_ARMED: AtomicBool = AtomicBool::new(false);
+static FAULTS: OnceLock<Vec<Fault>> = OnceLock::new();
+
+/// One fault that the variable asks for.
+#[derive(Debug)]
+struct Fault {
+    name: String,
+    /// Counts down; the fault is at 1.
+    left: AtomicU64,
+    whom: Whom,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whom {
+    Own,
+    Parent,
+    Both,
+}
+
+/// Reads the variable; once, before anything else.
+///
+/// # Errors
+/// The variable names no point: a test that waits for it would wait in vain.
+pub fn arm() -> Result<(), String> {
+    let Some(text) = std::env::var_os(VARIABLE) else { return Ok(()) };
+    let faults: Option<Vec<Fault>> = text.to_str().and_then(|text| text.split(',').map(parse).collect());
+    let faults = faults.ok_or_else(|| format!("{VARIABLE} names no fault point"))?;
+    IS_ARMED.store(FAULTS.set(faults).is_ok(), Ordering::Release);
+    Ok(())
+}
+
+/// The process ends here if it was asked to.
+#[inline]
+pub fn point(name: &'static str) {
+    if IS_ARMED.load(Ordering::Acquire) {
+        passed(name);
+    }
+}
+
+#[cold]
+fn passed(name: &'static str) {
+    for fault in FAULTS.get().into_iter().flatten().filter(|fault| fault.name == name) {
+        fault.pass();
+    }
+}
+
+impl Fault {
+    fn pass(&self) {
+        let is_now = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
+        if is_now != Ok(1) {
+            return;
+        }
+        eprintln!("swaptier: fault point {} reached", self.name);
+        use rustix::process::{Signal, getpid, getppid, kill_process};
+        let parent = getppid().filter(|parent| !parent.is_init() && self.whom != Whom::Own);
+        // A process that is gone is as dead as it should be.
+        let _gone = parent.map(|parent| kill_process(parent, Signal::KILL));
+        if self.whom != Whom::Parent {
+            let _gone = kill_process(getpid(), Signal::KILL);
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+fn parse(text: &str) -> Option<Fault> {
+    let (place, whom) = match text.split_once('@') {
+        None => (text, Whom::Own),
+        Some((place, "parent")) => (place, Whom::Parent),
+        Some((place, "both")) => (place, Whom::Both),
+        Some(_) => return None,
+    };
+    let (name, nth) = match place.split_once(':') {
+        None => (place, 1),
+        Some((name, nth)) => (name, nth.parse().ok().filter(|nth| *nth > 0)?),
+    };
+    let is_known = POINTS.iter().any(|(known, _)| *known == name);
+    is_known.then(|| Fault { name: name.to_owned(), left: AtomicU64::new(nth), whom })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::*;
+
+    /// The names in calls of `point` in all files below `dir`; each call must name its point in the same line.
+    fn called(dir: &Path, names: &mut Vec<String>) {
+        for entry in fs::read_dir(dir).expect("the source is there").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                called(&path, names);
+            } else if path.extension().is_some_and(|it| it == "rs") && !path.ends_with("fault.rs") {
+                let text = fs::read_to_string(&path).expect("text");
+                for call in text.split("fault::point(").skip(1) {
+                    let name = call.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
+                    names.push(name.expect("a literal name").0.to_owned());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_point_of_the_source_is_in_the_table_and_the_other_way_round() {
+        let mut names = Vec::new();
+        called(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
+        let source: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        let table: BTreeSet<&str> = POINTS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(source, table);
+        assert_eq!(table.len(), POINTS.len(), "a name stands for one place");
+        assert_eq!(names.len(), POINTS.len(), "a name stands for one place");
+    }
+
+    #[test]
+    fn the_variable_names_a_point_a_count_and_a_victim() {
+        let fault = parse("pump.limit.low:3@parent").expect("known");
+        assert_eq!((fault.name.as_str(), fault.left.into_inner()), ("pump.limit.low", 3));
+        assert_eq!(fault.whom, Whom::Parent);
+        assert_eq!(parse("file.noted").expect("known").left.into_inner(), 1);
+        for wrong in ["", "nowhere", "file.noted:0", "file.noted:x", "file.noted@child"] {
+            assert!(parse(wrong).is_none(), "{wrong}");
+        }
+    }
+}
