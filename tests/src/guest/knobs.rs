@@ -34,6 +34,17 @@ impl Knobs {
         self.0.len()
     }
 
+    /// Files that say something else by now, with the values read here.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn changed_since(&self) -> Result<Vec<(String, String)>> {
+        let now = Knobs::read()?;
+        let differs =
+            |(path, value): &(&String, &String)| now.0.get(*path).is_some_and(|other| other != *value);
+        Ok(self.0.iter().filter(differs).map(|(path, value)| (path.clone(), value.clone())).collect())
+    }
+
     /// One line for each value that is not as it was.
     #[must_use]
     pub fn differences(&self, after: &Knobs) -> Vec<String> {

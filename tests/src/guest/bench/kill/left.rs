@@ -1,0 +1,117 @@
+//! What a dead agent could leave behind, looked at before and after: values, cgroups, pins, programs, processes.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::guest::cgroup;
+use crate::guest::knobs::Knobs;
+use crate::guest::wait::wait_for;
+
+const UNDO: &str = "/var/lib/swaptier/undo.jsonl";
+const PINS: &str = "/sys/fs/bpf/swaptier";
+/// The agent's socket.
+pub(super) const SOCKET: &str = "/run/swaptier/swaptier.sock";
+/// Programs and maps of a dead process are freed by the kernel when it finds the time.
+const KERNEL_TIME: Duration = Duration::from_secs(10);
+
+/// The host at one moment.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) knobs: Knobs,
+    programs: usize,
+    maps: usize,
+}
+
+impl Host {
+    pub(super) fn read() -> Result<Host> {
+        Ok(Host { knobs: Knobs::read()?, programs: count(PROGRAMS), maps: count(MAPS) })
+    }
+
+    /// Values that are not as they were, and objects that were not there, as soon as the kernel has freed what nobody
+    /// holds.
+    pub(super) fn settled_differences(&self) -> Result<(Vec<String>, Vec<String>)> {
+        // In vain is an answer too: it is given below.
+        let _in_vain =
+            wait_for("the kernel to free everything", KERNEL_TIME, || Ok(self.objects()?.is_empty()));
+        Ok((self.knobs.differences(&Knobs::read()?), self.objects()?))
+    }
+
+    fn objects(&self) -> Result<Vec<String>> {
+        let mut found: Vec<String> =
+            processes().into_iter().map(|pid| format!("process {pid} of swaptier")).collect();
+        ours(Path::new(cgroup::ROOT), &mut found)?;
+        for path in [PINS, SOCKET] {
+            if Path::new(path).exists() {
+                found.push(path.to_owned());
+            }
+        }
+        let now = (count(PROGRAMS), count(MAPS));
+        if now != (self.programs, self.maps) {
+            found.push(format!("BPF programs and maps: {now:?}, were {:?}", (self.programs, self.maps)));
+        }
+        found.extend(pending()?.into_iter().map(|record| format!("undo log: {record}")));
+        Ok(found)
+    }
+}
+
+/// Records of the undo log that nothing has marked. Read as it is on disk: no program of ours has a word in it.
+fn pending() -> Result<Vec<String>> {
+    let text = match std::fs::read_to_string(UNDO) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text?,
+    };
+    // Half a line is a change that was never made.
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect();
+    let marked = |seq: &Value| lines.iter().any(|line| line["done"] == *seq || line["settled"] == *seq);
+    let records = lines.iter().filter(|line| line["kind"].is_string() && !marked(&line["seq"]));
+    Ok(records.map(ToString::to_string).collect())
+}
+
+/// Cgroups with our name.
+fn ours(directory: &Path, found: &mut Vec<String>) -> Result<()> {
+    for entry in std::fs::read_dir(directory)?.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())) {
+        if entry.file_name().to_string_lossy().starts_with("swaptier") {
+            found.push(entry.path().display().to_string());
+        }
+        ours(&entry.path(), found)?;
+    }
+    Ok(())
+}
+
+/// Running processes of the program `swaptier`, the pump among them.
+pub(super) fn processes() -> BTreeSet<u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| {
+        let program: Option<PathBuf> = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+        program.is_some_and(|program| program.ends_with("swaptier"))
+    })
+    .collect()
+}
+
+/// `BPF_PROG_GET_NEXT_ID` and `BPF_MAP_GET_NEXT_ID` (linux/bpf.h).
+const PROGRAMS: libc::c_long = 11;
+const MAPS: libc::c_long = 12;
+
+/// How many objects of this kind the kernel has.
+fn count(next: libc::c_long) -> usize {
+    /// The beginning of `union bpf_attr` for these commands.
+    #[repr(C)]
+    struct Next {
+        start: u32,
+        next: u32,
+        flags: u32,
+    }
+    let mut place = Next { start: 0, next: 0, flags: 0 };
+    let mut number = 0;
+    // SAFETY: bpf(2) reads and writes `size_of::<Next>()` bytes of a value that lives through the call.
+    while unsafe { libc::syscall(libc::SYS_bpf, next, &raw mut place, size_of::<Next>()) } == 0 {
+        place.start = place.next;
+        number += 1;
+    }
+    number
+}

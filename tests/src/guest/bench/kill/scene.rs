@@ -1,0 +1,347 @@
+//! The little host of the kill runs: two cgroups with policies, two beside them, swap and zswap. Agents come and go.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::cases::{Case, Way};
+use super::left::{self, Host, SOCKET};
+use crate::guest::agent::swaptier;
+use crate::guest::cgroup::Cgroup;
+use crate::guest::kernel::{self, page_size};
+use crate::guest::process::{Process, ending, sibling};
+use crate::guest::stage::Stage;
+use crate::guest::wait::wait_for;
+use crate::guest::workload::Workload;
+use crate::guest::zswap;
+
+const FOLDER: &str = "/etc/swaptier";
+const FILES: [(&str, &str); 3] = [
+    (
+        "swaptier.toml",
+        "[agent]\ntick = \"1s\"\ninterval = \"1s\"\n[zswap]\nmax_pool_percent = 35\naccept_threshold_percent = 80\n",
+    ),
+    (
+        "policies.d/kill-cold.toml",
+        "schema = 1\n[match]\ncgroup = [\"kill.slice/cold\"]\n[tiers]\nuse = [\"zswap\", \"disk\"]\nswap_max = \"512M\"\n\
+         zswap_max = \"256M\"\noverflow = \"keep\"\n[demote]\nolder_than = \"1s\"\nbudget = { round = \"2M\" }\n",
+    ),
+    (
+        "policies.d/kill-hot.toml",
+        "schema = 1\n[match]\ncgroup = [\"kill.slice/hot\"]\n[tiers]\nuse = [\"zswap\"]\nswap_max = \"256M\"\nzswap_max = \"128M\"\n",
+    ),
+];
+/// What somebody else writes into `memory.swap.max` of the hot cgroup: neither ours nor the one before us.
+const FOREIGN: &str = "134217728";
+const STATE: &str = "/var/lib/swaptier";
+/// A point that is not reached in this time is not reached: loading programs takes its time under emulation.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How the host is brought back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recovery {
+    /// `swaptier restore`.
+    Restore,
+    /// A new agent, started and stopped.
+    Agent,
+    /// The agent that lives: it is only stopped.
+    Itself,
+}
+
+impl Recovery {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Recovery::Restore => "restore",
+            Recovery::Agent => "new agent",
+            Recovery::Itself => "the agent",
+        }
+    }
+}
+
+/// Fields drop in order: processes, cgroups, swap.
+#[derive(Debug)]
+pub(super) struct Scene {
+    /// An agent that survived the kill.
+    survivor: Option<Process>,
+    cold_work: Workload,
+    hot_work: Workload,
+    cold: Cgroup,
+    hot: Cgroup,
+    _beside: [Cgroup; 2],
+    _stage: Stage,
+}
+
+impl Scene {
+    pub(super) fn set() -> Result<Scene> {
+        let stage = Stage::set(40)?;
+        for (name, text) in FILES {
+            let path = Path::new(FOLDER).join(name);
+            std::fs::create_dir_all(path.parent().context("a folder")?)?;
+            std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        }
+        let (cold, hot) = (Cgroup::create("kill.slice/cold")?, Cgroup::create("kill.slice/hot")?);
+        let beside = [Cgroup::create("kill.slice/beside")?, Cgroup::create("kill.slice/more")?];
+        let cold_work = Workload::spawn(&cold, "--hot 1M --warm 0 --cold 12M --commands --seed 5")?;
+        let hot_work = Workload::spawn(&hot, "--hot 1M --warm 0 --cold 4M --commands --seed 6")?;
+        let mut scene =
+            Scene { survivor: None, cold_work, hot_work, cold, hot, _beside: beside, _stage: stage };
+        scene.refill()?;
+        Ok(scene)
+    }
+
+    /// The host as it must be again afterwards.
+    pub(super) fn look(&self) -> Result<Host> {
+        Host::read()
+    }
+
+    /// Brings the pages of both into zswap, stored anew.
+    pub(super) fn refill(&mut self) -> Result<()> {
+        for (work, cgroup, pages) in
+            [(&mut self.cold_work, &self.cold, 2_500), (&mut self.hot_work, &self.hot, 800)]
+        {
+            work.command("write cold")?;
+            wait_for("the pages to be in zswap", Duration::from_secs(20), || {
+                work.command("pageout cold")?;
+                // The flush of memory.stat may lag behind by two seconds.
+                Ok(cgroup.stat("zswapped")? / page_size() > pages)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Both workloads find their pages as they wrote them.
+    pub(super) fn verify(&mut self) -> Result<()> {
+        self.cold_work.command("verify").context("the cold memory")?;
+        self.hot_work.command("verify").context("the hot memory").map(drop)
+    }
+
+    /// Goes the case's way until the process died at its point.
+    ///
+    /// # Errors
+    /// It was not reached, or the process ended otherwise.
+    pub(super) fn kill(&mut self, case: &Case) -> Result<()> {
+        match case.way {
+            Way::Plain => dies(agent(case.fault, &["--no-bpf"])?, case),
+            Way::Probes => dies(agent(case.fault, &[])?, case),
+            Way::Round | Way::Gate => {
+                let mut agent = agent(case.fault, &[])?;
+                self.rounds(&mut agent, case, |agent| agent.is_running())?;
+                dies(agent, case)
+            }
+            Way::Pump => {
+                let mut agent = agent(case.fault, &[])?;
+                self.rounds(&mut agent, case, |agent| Ok(!has_reached(agent, case)))?;
+                ensure!(agent.is_running()?, "the agent died with its pump{}", agent.complaints());
+                self.survivor = Some(agent);
+                Ok(())
+            }
+            Way::Stop => {
+                let mut agent = agent(case.fault, &["--no-bpf"])?;
+                self.wait_set(&mut agent)?;
+                agent.signal(Signal::TERM)?;
+                dies(agent, case)
+            }
+            Way::StopAfterRound => {
+                let mut agent = agent(case.fault, &[])?;
+                let start = self.cold.stat("zswpwb")?;
+                let cold = Cgroup::file(&self.cold, "memory.stat");
+                self.rounds(&mut agent, case, |_| Ok(kernel::stat(&cold, "zswpwb")? == start))?;
+                agent.signal(Signal::TERM)?;
+                dies(agent, case)
+            }
+            Way::Successor | Way::Restore => {
+                let mut first = agent("", &["--no-bpf"])?;
+                self.wait_set(&mut first)?;
+                first.signal(Signal::KILL)?;
+                first.end(PATIENCE)?;
+                match case.way {
+                    Way::Successor => dies(agent(case.fault, &["--no-bpf"])?, case),
+                    _ => dies(spawn("swaptier-restore", case.fault, &["restore"])?, case),
+                }
+            }
+        }
+    }
+
+    /// Keeps pages coming for rounds, of the policy and of the command, while `goes_on`.
+    pub(super) fn rounds(
+        &mut self,
+        agent: &mut Process,
+        case: &Case,
+        goes_on: impl Fn(&mut Process) -> Result<bool>,
+    ) -> Result<()> {
+        let dialect = if case.way == Way::Gate { "gate" } else { "worker" };
+        let until = Instant::now() + PATIENCE;
+        self.wait_set(agent)?;
+        while goes_on(agent)? {
+            ensure!(Instant::now() < until, "not reached in {} s{}", PATIENCE.as_secs(), agent.complaints());
+            self.refill()?;
+            std::thread::sleep(Duration::from_millis(1200));
+            if goes_on(agent)? {
+                let arguments = [
+                    "writeback",
+                    self.cold.path(),
+                    "--older-than",
+                    "1s",
+                    "--max",
+                    "400",
+                    "--dialect",
+                    dialect,
+                ];
+                // Refused where there is no page that old any more: the policy took them. The agent may die meanwhile.
+                let _any_outcome = swaptier(&arguments)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the agent has set the last value of its policies, or is dead.
+    pub(super) fn wait_set(&self, agent: &mut Process) -> Result<()> {
+        wait_for("the agent to have set its values", PATIENCE, || {
+            Ok(!agent.is_running()?
+                || (Path::new(SOCKET).exists()
+                    && self.hot.get("memory.zswap.writeback")? == "0"
+                    && self.cold.get("memory.zswap.writeback")? == "0"))
+        })
+        .with_context(|| agent.complaints())
+    }
+
+    /// Brings the host back. With a foreign value in between, which must be there afterwards and be named.
+    pub(super) fn recover(&mut self, case: &Case, recovery: Recovery) -> Result<()> {
+        let file = "memory.swap.max";
+        let original = "max";
+        if case.foreign {
+            self.hot.set(file, FOREIGN)?;
+        }
+        let said = match recovery {
+            Recovery::Restore => {
+                let outcome = swaptier(&["restore"])?;
+                ensure!(
+                    outcome.code == 0,
+                    "restore ended with {}: {}",
+                    outcome.code,
+                    outcome.stdout + &outcome.stderr
+                );
+                outcome.stdout
+            }
+            Recovery::Agent => {
+                let mut agent = agent("", &["--no-bpf"])?;
+                // It must come up, whatever was left: set its values, and take them back.
+                if case.foreign {
+                    wait_for("the new agent's socket", PATIENCE, || Ok(Path::new(SOCKET).exists()))?;
+                } else {
+                    self.wait_set(&mut agent)?;
+                }
+                stop(agent)?
+            }
+            Recovery::Itself => stop(self.survivor.take().context("a living agent")?)?,
+        };
+        if case.foreign {
+            let now = self.hot.get(file)?;
+            self.hot.set(file, original)?;
+            ensure!(
+                now == FOREIGN || recovery == Recovery::Agent,
+                "somebody else's value {FOREIGN} is now {now}"
+            );
+            ensure!(said.to_lowercase().contains("foreign"), "somebody else's value is not named:\n{said}");
+        }
+        Ok(())
+    }
+
+    /// After a bad run: ends what runs, removes what is left, and sets the values back, so that the next run counts.
+    pub(super) fn clear(&mut self, before: &Host) -> Result<()> {
+        self.survivor = None;
+        for pid in left::processes() {
+            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+            // Gone is as good.
+            let _gone = pid.map(|pid| kill_process(pid, Signal::KILL));
+        }
+        wait_for("the killed processes to be gone", PATIENCE, || Ok(left::processes().is_empty()))?;
+        let _nothing_to_restore = swaptier(&["restore", "--force"]);
+        for (path, value) in before.knobs.changed_since()? {
+            kernel::write(&path, &value)?;
+        }
+        let _not_there = std::fs::remove_dir_all(STATE);
+        let _not_there = std::fs::remove_dir("/sys/fs/cgroup/swaptier-pump");
+        let _not_there = std::fs::remove_dir_all("/sys/fs/bpf/swaptier");
+        let _not_there = std::fs::remove_file(SOCKET);
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Result<()> {
+        for (name, _) in FILES {
+            std::fs::remove_file(Path::new(FOLDER).join(name))?;
+        }
+        self.cold_work.finish().context("the cold memory")?;
+        self.hot_work.finish().context("the hot memory").map(drop)
+    }
+
+    pub(super) fn cold(&self) -> &Cgroup {
+        &self.cold
+    }
+}
+
+/// Starts an agent; `fault` may be empty.
+pub(super) fn agent(fault: &str, arguments: &[&str]) -> Result<Process> {
+    let arguments: Vec<&str> = ["agent"].iter().chain(arguments).copied().collect();
+    spawn("swaptier-agent", fault, &arguments)
+}
+
+fn spawn(name: &str, fault: &str, arguments: &[&str]) -> Result<Process> {
+    let mut command = Command::new(sibling("swaptier")?);
+    command.args(arguments);
+    if !fault.is_empty() {
+        command.env("SWAPTIER_FAULT", fault);
+    }
+    Process::spawn(name, &mut command)
+}
+
+/// The process has said that it reached the point.
+fn has_reached(process: &Process, case: &Case) -> bool {
+    process.complaints().contains(&format!("fault point {} reached", case.name()))
+}
+
+/// Waits until it died at its point.
+fn dies(mut process: Process, case: &Case) -> Result<()> {
+    let status = process.end(PATIENCE).context("the point was not reached")?;
+    let is_killed = ending(status).contains("signal 9");
+    // The last of several points may be the guardian's, who takes its time.
+    let reached =
+        wait_for("the point to be reached", Duration::from_secs(10), || Ok(has_reached(&process, case)));
+    if !is_killed || reached.is_err() {
+        bail!("the point was not reached: {}{}", ending(status), process.complaints());
+    }
+    Ok(())
+}
+
+/// Stops an agent; what it had to say.
+pub(super) fn stop(mut agent: Process) -> Result<String> {
+    agent.signal(Signal::TERM)?;
+    let status = agent.end(PATIENCE)?;
+    ensure!(
+        status.code() == Some(0),
+        "the stopped agent ended with {}{}",
+        ending(status),
+        agent.complaints()
+    );
+    Ok(agent.complaints())
+}
+
+/// The pool limit as the kernel says it now, read without opening anything anew.
+#[derive(Debug)]
+pub(super) struct Limit(std::fs::File);
+
+impl Limit {
+    pub(super) fn open() -> Result<Limit> {
+        let path = Path::new(zswap::PARAMETERS).join("max_pool_percent");
+        Ok(Limit(std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?))
+    }
+
+    pub(super) fn is_low(&self) -> bool {
+        use std::os::unix::fs::FileExt;
+        let mut text = [0; 16];
+        self.0.read_at(&mut text, 0).is_ok_and(|read| text[..read].starts_with(b"0"))
+    }
+}
