@@ -2,6 +2,9 @@
 //!
 //! The target `policy` finds texts, most of which are refused; here every policy is in force.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use swaptier_policies::{Action, History, Pages, PolicySet, SourceFile};
 
 use super::dice::Dice;
@@ -43,11 +46,28 @@ fn source(dice: &mut Dice<'_>, number: u8) -> SourceFile {
     SourceFile { name: format!("{number}.toml"), text }
 }
 
+thread_local! {
+    /// Compiling the globs takes longer than everything else: what was put together once is kept, within reason.
+    static SETS: RefCell<BTreeMap<String, PolicySet>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// One to three policies.
+fn policies(dice: &mut Dice<'_>) -> PolicySet {
+    let sources: Vec<SourceFile> = (0..dice.pick(&[1, 2, 3])).map(|number| source(dice, number)).collect();
+    let key: String = sources.iter().map(|source| source.text.as_str()).collect();
+    SETS.with_borrow_mut(|sets| {
+        if sets.len() > 1000 {
+            sets.clear();
+        }
+        let load = || PolicySet::load(&sources).expect("what is put together here loads");
+        sets.entry(key).or_insert_with(load).clone()
+    })
+}
+
 /// Decides tick after tick with one memory, each round written in part; and, for each tick alone, by the laws.
 pub fn try_one(input: &[u8]) {
     let dice = &mut Dice(input);
-    let sources: Vec<SourceFile> = (0..dice.pick(&[1, 2, 3])).map(|number| source(dice, number)).collect();
-    let set = PolicySet::load(&sources).expect("what is put together here loads");
+    let set = policies(dice);
     let mut history = History::default();
     for _tick in 0..dice.pick(&[1, 2, 3, 4]) {
         let snap = dice.snapshot();
