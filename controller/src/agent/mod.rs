@@ -56,14 +56,15 @@ pub struct Options {
 /// # Errors
 /// Configuration or policies invalid, another agent running, or the host cannot do it. Nothing is changed then.
 pub async fn run(root: Root, options: Options) -> Result<Exit, Failure> {
+    // From the first change on: a signal that came during the start would end the agent with its values in place.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut agent = Agent::start(root, options).await?;
     let published: Published = Arc::new(RwLock::new(None));
     let (send, mut errands) = mpsc::channel::<Errand>(16);
     let server = Server::start(&agent.root, published.clone(), send).context("making the control socket")?;
     fault::point("agent.listening");
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
     let mut ticker = tokio::time::interval(Duration::from_secs(agent.config.agent.tick.0));
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The interval's first tick is at once: the agent is ready when it has seen and decided once.
