@@ -19,7 +19,7 @@ struct Need {
     is_there: fn() -> bool,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need { package: "qemu-system-x86", why: "boots the guests", is_there: || has("qemu-system-x86_64") },
     Need { package: "busybox-static", why: "is the guests' shell", is_there: busybox::can_be_had },
     Need { package: "kmod", why: "resolves kernel modules", is_there: || has("depmod") },
@@ -29,6 +29,7 @@ const NEEDS: [Need; 7] = [
         why: "verifies the kernels",
         is_there: || Path::new(apt::KEYRING).exists(),
     },
+    Need { package: "debootstrap", why: "knows where Debian's kernels are", is_there: apt::is_mirror_known },
     Need { package: "gcc", why: "links Rust programs", is_there: || has("cc") || has("gcc") },
     Need { package: "libc6-dev", why: "links the guests' static programs", is_there: has_static_libc },
 ];

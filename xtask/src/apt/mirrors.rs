@@ -6,8 +6,11 @@ use std::path::Path;
 
 use super::Archive;
 
-/// The name that leads to a mirror everywhere; used where the machine's sources name none (Ubuntu, for one).
-const STANDARD: &str = "http://mirror.example";
+/// Where Debian's archive is for those whose own sources do not say (Ubuntu, for one): debootstrap knows, in a line
+/// `DEF_MIRROR="…"`. Set-up installs it where it is needed.
+const DEBOOTSTRAP: &str = "/usr/sbin/debootstrap";
+/// Overrides it.
+const MIRROR_VARIABLE: &str = "SWAPTIER_DEBIAN_MIRROR";
 /// Releases whose names mark a source as Debian's.
 const RELEASES: [&str; 11] = [
     "bullseye",
@@ -34,7 +37,12 @@ struct Source {
     components: Vec<String>,
 }
 
-/// Candidates for `archive`, best first, the standard name last.
+/// Whether the machine says anywhere where Debian's archive is.
+pub(crate) fn is_known() -> bool {
+    !of_machine(Archive::Debian).is_empty()
+}
+
+/// Candidates for `archive`, best first, the default of debootstrap last.
 pub(crate) fn of_machine(archive: Archive) -> Vec<String> {
     let mut sources = read_sources(Path::new("/etc/apt/sources.list"));
     let mut parts: Vec<_> = fs::read_dir("/etc/apt/sources.list.d")
@@ -44,7 +52,16 @@ pub(crate) fn of_machine(archive: Archive) -> Vec<String> {
     for path in parts {
         sources.extend(read_sources(&path));
     }
-    candidates(&sources, archive)
+    let default = std::env::var(MIRROR_VARIABLE)
+        .ok()
+        .or_else(|| default_mirror(&fs::read_to_string(DEBOOTSTRAP).ok()?));
+    candidates(&sources, default.as_deref(), archive)
+}
+
+fn default_mirror(debootstrap: &str) -> Option<String> {
+    let line = debootstrap.lines().find_map(|line| line.trim().strip_prefix("DEF_MIRROR="))?;
+    let mirror = line.trim_matches('"');
+    mirror.contains("://").then(|| mirror.trim_end_matches('/').to_owned())
 }
 
 fn read_sources(path: &Path) -> Vec<Source> {
@@ -56,7 +73,7 @@ fn read_sources(path: &Path) -> Vec<Source> {
     }
 }
 
-fn candidates(sources: &[Source], archive: Archive) -> Vec<String> {
+fn candidates(sources: &[Source], default: Option<&str>, archive: Archive) -> Vec<String> {
     let of_archive = |suite: &String| {
         is_debian_suite(suite) && suite.ends_with("-security") == (archive == Archive::Security)
     };
@@ -66,10 +83,11 @@ fn candidates(sources: &[Source], archive: Archive) -> Vec<String> {
             found.extend(source.uris.iter().map(|uri| uri.trim_end_matches('/').to_owned()));
         }
     }
-    found.push(match archive {
-        Archive::Debian => format!("{STANDARD}/debian"),
-        Archive::Security => format!("{STANDARD}/debian-security"),
-    });
+    found.extend(default.map(|mirror| match archive {
+        Archive::Debian => mirror.to_owned(),
+        // Beside the archive on every mirror that has both.
+        Archive::Security => format!("{mirror}-security"),
+    }));
     // Third parties use Debian's release names too; a path that ends like an archive's is the better guess.
     found.sort_by_key(|uri| !(uri.ends_with("/debian") || uri.ends_with("/debian-security")));
     let mut unique = Vec::new();
@@ -134,7 +152,19 @@ fn parse_deb822(text: &str) -> Vec<Source> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Archive, candidates, parse_deb822, parse_line};
+    use super::{Archive, Source, default_mirror, parse_deb822, parse_line};
+
+    fn candidates(sources: &[Source], archive: Archive) -> Vec<String> {
+        super::candidates(sources, Some("http://default.example/debian"), archive)
+    }
+
+    #[test]
+    fn the_default_is_read_from_debootstrap() {
+        let script =
+            "set -e\nDEF_MIRROR=\"http://default.example/debian\"\nDEF_HTTPS_MIRROR=\"https://other\"\n";
+        assert_eq!(default_mirror(script).as_deref(), Some("http://default.example/debian"));
+        assert_eq!(default_mirror("DEF_MIRROR=$1"), None);
+    }
 
     const DEB822: &str = "\
 # A comment.
@@ -161,11 +191,11 @@ Components: main
         let sources = parse_deb822(DEB822);
         assert_eq!(
             candidates(&sources, Archive::Debian),
-            ["http://mirror.example/debian", "http://mirror.example/debian"]
+            ["http://mirror.example/debian", "http://default.example/debian"]
         );
         assert_eq!(
             candidates(&sources, Archive::Security),
-            ["http://mirror.example/debian-security", "http://mirror.example/debian-security"]
+            ["http://mirror.example/debian-security", "http://default.example/debian-security"]
         );
     }
 
@@ -178,10 +208,10 @@ Components: main
     }
 
     #[test]
-    fn another_distribution_falls_back_to_the_standard_name() {
+    fn another_distribution_falls_back_to_the_default() {
         let ubuntu =
             parse_line("deb http://archive.example/ubuntu noble-security main").expect("a source line");
-        assert_eq!(candidates(&[ubuntu], Archive::Security), ["http://mirror.example/debian-security"]);
+        assert_eq!(candidates(&[ubuntu], Archive::Security), ["http://default.example/debian-security"]);
     }
 
     #[test]
@@ -189,7 +219,7 @@ Components: main
         let vendor = parse_line("deb https://vendor.example/apt bookworm main").expect("a source line");
         assert_eq!(
             candidates(&[vendor], Archive::Debian),
-            ["http://mirror.example/debian", "https://vendor.example/apt"]
+            ["http://default.example/debian", "https://vendor.example/apt"]
         );
     }
 }

@@ -15,6 +15,8 @@ use crate::{paths, say};
 
 /// Lists younger than this are not fetched again.
 const FRESH: Duration = Duration::from_secs(12 * 3600);
+pub(crate) use mirrors::is_known as is_mirror_known;
+
 /// Where the package debian-archive-keyring puts the keys.
 pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -94,7 +96,7 @@ impl Apt {
         found.with_context(|| format!("apt-get left no file of {} in {}", package.name, dir.display()))
     }
 
-    /// Tries the machine's mirrors, then Debian's own name, until one carries the suite with Debian's signature.
+    /// Tries the machine's mirrors, then debootstrap's default, until one carries the suite with Debian's signature.
     fn update(&self, dir: &Path) -> Result<()> {
         if !Path::new(KEYRING).exists() {
             bail!(
