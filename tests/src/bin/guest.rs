@@ -28,7 +28,7 @@ enum Command {
     },
     /// Measure something.
     Bench {
-        /// What: `writeback`.
+        /// What: `exact`, `kill`, `writeback`.
         name: String,
         /// One JSON object a line.
         #[arg(long)]
@@ -36,6 +36,9 @@ enum Command {
         /// Only this dialect of write-back; may be repeated.
         #[arg(long)]
         dialect: Vec<String>,
+        /// Only this scenario of `exact`, or fault point of `kill`; may be repeated.
+        #[arg(long)]
+        only: Vec<String>,
     },
     /// Show a policy writing back exactly one cgroup's cold pages.
     Demo {
@@ -66,8 +69,8 @@ fn run(command: &Command) -> Result<bool> {
             runner::names().for_each(|name| println!("{name}"));
             Ok(true)
         }
-        Command::Bench { name, json, dialect } => {
-            bench::run(name, &bench::Options { json: *json, dialects: dialect.clone() })
+        Command::Bench { name, json, dialect, only } => {
+            bench::run(name, &bench::Options { json: *json, dialects: dialect.clone(), only: only.clone() })
         }
         Command::Demo { seconds, redraw } => {
             demo::run(demo::Options { limit: Duration::from_secs(*seconds), redraw: *redraw })

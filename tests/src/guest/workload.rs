@@ -35,11 +35,20 @@ impl Workload {
     /// # Errors
     /// When it cannot be started.
     pub fn start(cgroup: &Cgroup, arguments: &str) -> Result<Workload> {
-        let mut command = Command::new(sibling("swaptier-workload")?);
-        command.args(arguments.split_whitespace());
+        let mut command = command(arguments)?;
         let name = format!("workload-{}", cgroup.path().replace('/', "-"));
         let process = Process::spawn(&name, cgroup.enter(&mut command)?)?;
         Ok(Workload { process })
+    }
+
+    /// Starts it in the root cgroup, where this program is, and waits until it has filled its memory.
+    ///
+    /// # Errors
+    /// As [`Workload::spawn`].
+    pub fn spawn_in_root(arguments: &str) -> Result<Workload> {
+        let mut workload = Workload { process: Process::spawn("workload-root", &mut command(arguments)?)? };
+        workload.wait_ready()?;
+        Ok(workload)
     }
 
     /// Waits until its memory is filled.
@@ -114,4 +123,10 @@ impl Workload {
     pub fn is_running(&mut self) -> Result<bool> {
         self.process.is_running()
     }
+}
+
+fn command(arguments: &str) -> Result<Command> {
+    let mut command = Command::new(sibling("swaptier-workload")?);
+    command.args(arguments.split_whitespace());
+    Ok(command)
 }

@@ -1,6 +1,8 @@
 //! Measurements in the guest: a table of names, one file each. They print figures; a bound that is broken is an error
 //! at the end, after all figures.
 
+pub(in crate::guest) mod exact;
+pub(in crate::guest) mod kill;
 pub(in crate::guest) mod writeback;
 
 use anyhow::{Result, bail};
@@ -14,6 +16,8 @@ pub struct Options {
     pub json: bool,
     /// Only these dialects of write-back.
     pub dialects: Vec<String>,
+    /// Only these scenarios of exactness, or fault points whose name contains one of these.
+    pub only: Vec<String>,
 }
 
 /// Runs the measurement called `name`; `true` when its bounds hold.
@@ -23,7 +27,9 @@ pub struct Options {
 pub fn run(name: &str, options: &Options) -> Result<bool> {
     preamble::check()?;
     match name {
+        "exact" => exact::run(options),
+        "kill" => kill::run(options),
         "writeback" => writeback::run(options),
-        _ => bail!("no measurement is called `{name}`; there is: writeback"),
+        _ => bail!("no measurement is called `{name}`; there are: exact, kill, writeback"),
     }
 }

@@ -1,0 +1,78 @@
+//! Several at once: tasks that swap on every processor, in one cgroup and in several, and pages of the root cgroup.
+
+use std::thread;
+
+use anyhow::{Context, Result, anyhow};
+
+use super::Watch;
+use super::reading::WRITTEN_BACK;
+use crate::guest::cgroup::Cgroup;
+use crate::guest::workload::Workload;
+
+/// Twice as many as processors, so that they preempt each other.
+const TASKS: usize = 4;
+/// 44 MiB each; four in 48 MiB swap all the time.
+const BUSY: &str = "--hot 12M --warm 32M --cold 0 --zero 5 --raw 5 --write 30 --commands";
+const LOOPS: &str = "loops 12";
+
+/// Four tasks push each other out of one cgroup.
+pub(super) fn four_tasks(watch: &mut Watch) -> Result<()> {
+    let cgroup = watch.cgroup("crowd")?;
+    cgroup.set("memory.high", "48M")?;
+    let mut tasks = fill(&[&cgroup; TASKS])?;
+    watch.quiet("filled", &cgroup, &[WRITTEN_BACK])?;
+    work(&mut tasks)?;
+    watch.quiet("worked", &cgroup, &[WRITTEN_BACK])?;
+    cgroup.set("memory.high", "max")?;
+    tasks.into_iter().try_for_each(|task| task.finish().map(drop))?;
+    watch.quiet("gone", &cgroup, &[WRITTEN_BACK])
+}
+
+/// Each in a cgroup of its own, and without room in zswap for all of it.
+pub(super) fn four_cgroups(watch: &mut Watch) -> Result<()> {
+    let names = ["one", "two", "three", "four"];
+    let cgroups = names.iter().map(|name| watch.cgroup(name)).collect::<Result<Vec<_>>>()?;
+    for cgroup in &cgroups {
+        cgroup.set("memory.high", "16M")?;
+        cgroup.set("memory.zswap.max", "6M")?;
+    }
+    let mut tasks = fill(&cgroups.iter().collect::<Vec<_>>())?;
+    work(&mut tasks)?;
+    for (name, cgroup) in names.iter().zip(&cgroups) {
+        watch.quiet(name, cgroup, &[WRITTEN_BACK])?;
+    }
+    cgroups.iter().try_for_each(|cgroup| cgroup.set("memory.high", "max"))?;
+    tasks.into_iter().try_for_each(|task| task.finish().map(drop))?;
+    watch.quiet_slice("gone")
+}
+
+/// A process in no cgroup: its pages are charged to nobody.
+pub(super) fn root_cgroup(watch: &mut Watch) -> Result<()> {
+    let arguments = "--hot 0 --warm 0 --cold 24M --zero 10 --raw 5 --commands";
+    let mut workload = Workload::spawn_in_root(arguments)?;
+    workload.command("pageout cold")?;
+    watch.quiet_host("out")?;
+    workload.command("touch cold 0..2000")?;
+    workload.command("write cold 1000..3000")?;
+    workload.command("pageout cold")?;
+    watch.quiet_host("rewritten")?;
+    workload.finish()?;
+    watch.quiet_host("gone")
+}
+
+fn fill(cgroups: &[&Cgroup]) -> Result<Vec<Workload>> {
+    let start = |(nth, cgroup): (usize, &&Cgroup)| Workload::start(cgroup, &format!("{BUSY} --seed {nth}"));
+    let mut tasks = cgroups.iter().enumerate().map(start).collect::<Result<Vec<_>>>()?;
+    tasks.iter_mut().try_for_each(Workload::wait_ready)?;
+    Ok(tasks)
+}
+
+fn work(tasks: &mut [Workload]) -> Result<()> {
+    thread::scope(|scope| {
+        let running: Vec<_> = tasks.iter_mut().map(|task| scope.spawn(|| task.command(LOOPS))).collect();
+        running.into_iter().try_for_each(|one| {
+            one.join().map_err(|_| anyhow!("a task panicked")).and_then(|answer| answer.map(drop))
+        })
+    })
+    .context("four at once")
+}

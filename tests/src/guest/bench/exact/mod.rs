@@ -1,0 +1,266 @@
+//! Is the shadow map what the kernel has? Each scenario brings one kind of page, or one kind of trouble, into swap, and
+//! in its quiet phases every figure of the map is compared with the kernel's own. A difference of 1 is a failure.
+//!
+//! `reading` takes both sides and compares · `kinds` kinds of page · `places` zswap and areas that come and go ·
+//! `lives` processes and cgroups that come and go · `crowd` several at once, and the root cgroup.
+
+mod crowd;
+mod kinds;
+mod lives;
+mod places;
+mod reading;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+use super::Options;
+use crate::guest::agent::Agent;
+use crate::guest::cgroup::Cgroup;
+use crate::guest::kernel;
+use crate::guest::stage::Stage;
+use crate::guest::workload::Workload;
+
+use reading::{Phase, Pulse, Seen};
+
+/// The cgroup above all others of a run.
+const SLICE: &str = "exact.slice";
+
+/// What brings pages into swap, and when to look.
+#[derive(Clone, Copy)]
+pub(in crate::guest) struct Scenario {
+    /// Unique.
+    pub(in crate::guest) name: &'static str,
+    run: fn(&mut Watch) -> Result<()>,
+}
+
+/// Every scenario. A new one is a function in the file of its subject, and a row here.
+pub(in crate::guest) const SCENARIOS: [Scenario; 17] = [
+    Scenario { name: "zero-filled", run: kinds::zero_filled },
+    Scenario { name: "shared-memory", run: kinds::shared_memory },
+    Scenario { name: "large-folios", run: kinds::large_folios },
+    Scenario { name: "incompressible", run: kinds::incompressible },
+    Scenario { name: "direct-writes", run: kinds::direct_writes },
+    Scenario { name: "written-back", run: kinds::written_back },
+    Scenario { name: "zswap-off-and-on", run: places::zswap_off_and_on },
+    Scenario { name: "areas-come-and-go", run: places::areas_come_and_go },
+    Scenario { name: "area-priorities", run: places::area_priorities },
+    Scenario { name: "process-exit", run: lives::process_exit },
+    Scenario { name: "fork-shared", run: lives::fork_shared },
+    Scenario { name: "readahead", run: lives::readahead },
+    Scenario { name: "cgroup-removed", run: lives::cgroup_removed },
+    Scenario { name: "cgroup-index-reused", run: lives::cgroup_index_reused },
+    Scenario { name: "four-tasks", run: crowd::four_tasks },
+    Scenario { name: "four-cgroups", run: crowd::four_cgroups },
+    Scenario { name: "root-cgroup", run: crowd::root_cgroup },
+];
+
+/// A running agent, and what was seen of it in the scenario at hand.
+pub(in crate::guest) struct Watch {
+    phases: Vec<Phase>,
+    /// The second disk is a swap area now: it cannot be used to empty the kernel's slot caches.
+    is_spare_in_use: bool,
+    // Dropped in this order.
+    bystander: Option<Workload>,
+    _home: Cgroup,
+    _slice: Cgroup,
+    agent: Option<Agent>,
+    _stage: Stage,
+}
+
+/// One line of the output: the phase that differs most, or else the one with most pages in zswap.
+#[derive(Debug, Serialize)]
+pub(in crate::guest) struct Line {
+    kernel: String,
+    scenario: &'static str,
+    map_pages: u64,
+    kernel_pages: u64,
+    /// *Compressed*. `None` where the kernel has no such sum: it charges pages of the root cgroup to nobody.
+    map_bytes: Option<u64>,
+    kernel_bytes: Option<u64>,
+    /// Runs of probes that the kernel skipped during the scenario.
+    misses: u64,
+    /// Slots whose word the agent corrected.
+    repaired: u64,
+    /// Sum of all absolute differences, of all figures in all phases.
+    pub(in crate::guest) diff: u64,
+    /// Events the probes could not enter.
+    lost_events: u64,
+    /// Quiet phases compared.
+    phases: usize,
+    /// The one shown.
+    phase: String,
+    /// Every figure compared in it: by the map, by the kernel.
+    figures: BTreeMap<&'static str, [u64; 2]>,
+}
+
+/// Measures the scenarios asked for.
+pub(super) fn run(options: &Options) -> Result<bool> {
+    let wanted = |s: &&Scenario| options.only.is_empty() || options.only.iter().any(|name| s.name == name);
+    let scenarios: Vec<&Scenario> = SCENARIOS.iter().filter(wanted).collect();
+    ensure!(
+        !scenarios.is_empty(),
+        "no scenario is called so; there are: {}",
+        SCENARIOS.map(|s| s.name).join(", ")
+    );
+    let mut watch = Watch::set()?;
+    if !options.json {
+        println!(
+            "scenario             phases  pages by map  by kernel  bytes by map  by kernel  misses  diff"
+        );
+    }
+    let mut is_exact = true;
+    for scenario in scenarios {
+        // What one scenario cannot do must not hide what the others show.
+        match watch.measure(scenario) {
+            Ok(line) => {
+                show(&line, options.json)?;
+                is_exact &= line.diff == 0;
+            }
+            Err(error) => {
+                eprintln!("{}: not carried out: {error:#}", scenario.name);
+                is_exact = false;
+            }
+        }
+    }
+    watch.finish()?;
+    Ok(is_exact)
+}
+
+/// Carries out these scenarios for a guest test.
+///
+/// # Errors
+/// When one cannot be carried out, or a figure of the map is not the kernel's.
+pub(in crate::guest) fn demand(names: &[&str]) -> Result<()> {
+    let mut watch = Watch::set()?;
+    for name in names {
+        let scenario =
+            SCENARIOS.iter().find(|s| s.name == *name).with_context(|| format!("no scenario {name}"))?;
+        let line = watch.measure(scenario).with_context(|| (*name).to_owned())?;
+        println!(
+            "    {name}: {} phases, {} pages, {} runs skipped",
+            line.phases, line.kernel_pages, line.misses
+        );
+        let (phase, figures) = (&line.phase, &line.figures);
+        ensure!(line.diff == 0, "{name}: {} off; {phase}: map and kernel have {figures:?}", line.diff);
+    }
+    watch.finish()
+}
+
+impl Watch {
+    /// Swap, zswap, the agent from before the first page, and a bystander whose pages must stay as they are.
+    fn set() -> Result<Watch> {
+        let stage = Stage::set(40)?;
+        let agent = Agent::start(&[])?;
+        let slice = Cgroup::create(SLICE)?;
+        let home = Cgroup::create(&format!("{SLICE}/bystander"))?;
+        let mut bystander = Workload::spawn(&home, "--hot 0 --warm 0 --cold 4M --commands --seed 9")?;
+        bystander.command("pageout cold")?;
+        Ok(Watch {
+            phases: Vec::new(),
+            is_spare_in_use: false,
+            bystander: Some(bystander),
+            _home: home,
+            _slice: slice,
+            agent: Some(agent),
+            _stage: stage,
+        })
+    }
+
+    /// One scenario from beginning to end.
+    fn measure(&mut self, scenario: &Scenario) -> Result<Line> {
+        self.phases.clear();
+        self.is_spare_in_use = false;
+        let before = Seen::now()?.map;
+        (scenario.run)(self)?;
+        let after = Seen::now()?.map;
+        Ok(line(scenario.name, &self.phases, &before, &after))
+    }
+
+    /// A cgroup for a scenario, new and empty.
+    fn cgroup(&self, name: &str) -> Result<Cgroup> {
+        Cgroup::create(&format!("{SLICE}/{name}"))
+    }
+
+    fn finish(mut self) -> Result<()> {
+        self.bystander.take().context("the bystander")?.finish().context("the bystander")?;
+        self.agent.take().context("the agent")?.stop()
+    }
+}
+
+fn line(scenario: &'static str, phases: &[Phase], before: &Pulse, after: &Pulse) -> Line {
+    let most =
+        phases.iter().max_by_key(|p| (p.diff(), p.figure("zswap_pages")[1])).cloned().unwrap_or_default();
+    let bytes = most.figures.get("zswap_bytes").copied();
+    Line {
+        kernel: kernel::release(),
+        scenario,
+        map_pages: most.figure("zswap_pages")[0],
+        kernel_pages: most.figure("zswap_pages")[1],
+        map_bytes: bytes.map(|b| b[0]),
+        kernel_bytes: bytes.map(|b| b[1]),
+        misses: after.recursion_misses.saturating_sub(before.recursion_misses),
+        repaired: after.repaired.saturating_sub(before.repaired),
+        diff: phases.iter().map(Phase::diff).sum(),
+        lost_events: after.missed_events.saturating_sub(before.missed_events),
+        phases: phases.len(),
+        phase: most.name,
+        figures: most.figures,
+    }
+}
+
+fn show(line: &Line, json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(line).context("figures as JSON")?);
+        return Ok(());
+    }
+    let bytes = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |v| v.to_string());
+    println!(
+        "{:<20} {:>6}  {:>12}  {:>9}  {:>12}  {:>9}  {:>6}  {:>4}",
+        line.scenario,
+        line.phases,
+        line.map_pages,
+        line.kernel_pages,
+        bytes(line.map_bytes),
+        bytes(line.kernel_bytes),
+        line.misses,
+        line.diff
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phase(name: &str, figures: &[(&'static str, [u64; 2])]) -> Phase {
+        Phase { name: name.to_owned(), figures: figures.iter().copied().collect() }
+    }
+
+    #[test]
+    fn a_line_shows_the_worst_phase_and_sums_all_differences() {
+        let phases = [
+            phase("large", &[("zswap_pages", [900, 900])]),
+            phase("wrong", &[("zswap_pages", [10, 12]), ("zswap_bytes", [50, 45]), ("slots", [20, 20])]),
+            phase("slightly", &[("zswap_pages", [10, 9])]),
+        ];
+        let after = Pulse { recursion_misses: 7, ..Pulse::default() };
+        let line = line("x", &phases, &Pulse { recursion_misses: 5, ..Pulse::default() }, &after);
+        // 2 pages and 5 bytes in the second phase, 1 page in the third.
+        assert_eq!((line.diff, line.phase.as_str(), line.misses, line.phases), (8, "wrong", 2, 3));
+        assert_eq!((line.map_pages, line.kernel_bytes), (10, Some(45)));
+    }
+
+    #[test]
+    fn without_a_difference_the_phase_with_most_pages_is_shown() {
+        let phases = [phase("small", &[("zswap_pages", [1, 1])]), phase("large", &[("zswap_pages", [9, 9])])];
+        assert_eq!(line("x", &phases, &Pulse::default(), &Pulse::default()).phase, "large");
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: std::collections::BTreeSet<_> = SCENARIOS.iter().map(|s| s.name).collect();
+        assert_eq!(names.len(), SCENARIOS.len());
+    }
+}
