@@ -46,6 +46,12 @@ impl Process {
         Ok(Process { name: name.to_owned(), child, stdin, lines, stderr })
     }
 
+    /// The name it was given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {

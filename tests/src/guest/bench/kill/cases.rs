@@ -42,7 +42,7 @@ impl Case {
             Way::Pump => &[Recovery::Itself],
             // Both read the same log and see the same objects: one way each, in turns, keeps the table short.
             _ if self.foreign => &[Recovery::Restore, Recovery::Agent],
-            _ if self.fault.len() % 2 == 0 => &[Recovery::Restore],
+            _ if self.fault.len().is_multiple_of(2) => &[Recovery::Restore],
             _ => &[Recovery::Agent],
         }
     }

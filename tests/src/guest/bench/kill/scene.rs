@@ -227,13 +227,14 @@ impl Scene {
                 outcome.stdout
             }
             Recovery::Agent => {
+                let stale = socket();
                 let mut agent = agent("", &["--no-bpf"])?;
                 // It must come up, whatever was left: set its values, and take them back.
-                if case.foreign {
-                    wait_for("the new agent's socket", PATIENCE, || Ok(Path::new(SOCKET).exists()))?;
-                } else {
-                    self.wait_set(&mut agent)?;
-                }
+                wait_for("the new agent's socket", PATIENCE, || {
+                    ensure!(agent.is_running()?, "it ended{}", agent.complaints());
+                    Ok(socket().is_some_and(|now| stale != Some(now)))
+                })?;
+                self.wait_set(&mut agent)?;
                 stop(agent)?
             }
             Recovery::Itself => stop(self.survivor.take().context("a living agent")?)?,
@@ -241,10 +242,7 @@ impl Scene {
         if case.foreign {
             let now = self.hot.get(file)?;
             self.hot.set(file, original)?;
-            ensure!(
-                now == FOREIGN || recovery == Recovery::Agent,
-                "somebody else's value {FOREIGN} is now {now}"
-            );
+            ensure!(now == FOREIGN, "somebody else's value {FOREIGN} is now {now}");
             ensure!(said.to_lowercase().contains("foreign"), "somebody else's value is not named:\n{said}");
         }
         Ok(())
@@ -267,7 +265,7 @@ impl Scene {
         let _not_there = std::fs::remove_dir("/sys/fs/cgroup/swaptier-pump");
         let _not_there = std::fs::remove_dir_all("/sys/fs/bpf/swaptier");
         let _not_there = std::fs::remove_file(SOCKET);
-        Ok(())
+        before.settled_differences().map(drop)
     }
 
     pub(super) fn finish(self) -> Result<()> {
@@ -281,6 +279,13 @@ impl Scene {
     pub(super) fn cold(&self) -> &Cgroup {
         &self.cold
     }
+}
+
+/// What tells one socket from another at the same path.
+fn socket() -> Option<(u64, i64, i64)> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = std::fs::metadata(SOCKET).ok()?;
+    Some((meta.ino(), meta.ctime(), meta.ctime_nsec()))
 }
 
 /// Starts an agent; `fault` may be empty.
@@ -298,9 +303,15 @@ fn spawn(name: &str, fault: &str, arguments: &[&str]) -> Result<Process> {
     Process::spawn(name, &mut command)
 }
 
+/// All that the process of this name, and its pump, have said so far.
+fn said(name: &str) -> String {
+    let text = std::fs::read(std::env::temp_dir().join(format!("{name}.err"))).unwrap_or_default();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 /// The process has said that it reached the point.
 fn has_reached(process: &Process, case: &Case) -> bool {
-    process.complaints().contains(&format!("fault point {} reached", case.name()))
+    said(process.name()).contains(&format!("fault point {} reached", case.name()))
 }
 
 /// Waits until it died at its point.
@@ -326,7 +337,7 @@ pub(super) fn stop(mut agent: Process) -> Result<String> {
         ending(status),
         agent.complaints()
     );
-    Ok(agent.complaints())
+    Ok(said(agent.name()))
 }
 
 /// The pool limit as the kernel says it now, read without opening anything anew.
