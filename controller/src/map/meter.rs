@@ -92,6 +92,11 @@ impl Meter {
         }
     }
 
+    /// Runs of zswap's worker that ended, since the map was made. Stays 0 where they are not seen.
+    pub fn worker_runs(&self) -> u64 {
+        field!(self.control, Control, worker_ended).load(Ordering::Relaxed)
+    }
+
     /// Whether zswap's worker is running. Where its runs are not seen the answer is no.
     pub fn is_worker_running(&self) -> bool {
         let ended = field!(self.control, Control, worker_ended).load(Ordering::Acquire);

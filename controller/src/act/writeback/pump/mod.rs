@@ -47,8 +47,12 @@ const HOLD: Duration = Duration::from_millis(8);
 /// processor the pump is on.
 const YIELD: Duration = Duration::from_micros(300);
 
-/// Strokes without any effect after which nothing more is to come: long enough for a worker that gets no processor.
-const IDLE_STROKES: u64 = 64;
+/// Times zswap was made to look for entries without any effect, after which nothing more is to come. A run of the worker
+/// that began under the low limit looks sixteen times at every cgroup; one that began late looks at a single one.
+const IDLE_TRIES: u64 = 64;
+
+/// Strokes without any effect after which the worker is given up that was never seen to run.
+const IDLE_STROKES: u64 = 512;
 
 /// Runs the pump on standard input and output until the agent is gone. Returns the process's exit code.
 ///
@@ -240,6 +244,14 @@ impl Aim {
     }
 }
 
+/// What was done so far to make zswap write back.
+#[derive(Clone, Copy)]
+struct Effort {
+    strokes: u64,
+    /// Runs of zswap's worker that ended, since the map was made; 0 where they are not seen.
+    runs: u64,
+}
+
 /// One round.
 struct Round<'a> {
     job: &'a Job,
@@ -291,7 +303,7 @@ impl<'a> Round<'a> {
 
     fn pump(&mut self, page: &mut Page, begun: Instant) -> (u64, io::Result<Ended>) {
         let deadline = begun + Duration::from_millis(self.job.deadline_ms);
-        let (mut strokes, mut idle) = (0, 0);
+        let (mut strokes, mut last) = (0, self.effort(0));
         loop {
             if self.aim.written() >= self.job.pages {
                 return (strokes, Ok(Ended::Target));
@@ -299,7 +311,7 @@ impl<'a> Round<'a> {
             if Instant::now() > deadline || is_ended() {
                 return (strokes, Ok(Ended::Deadline));
             }
-            if idle > IDLE_STROKES || self.is_out_of_chances() {
+            if self.is_idle(self.effort(strokes), last) || self.is_out_of_chances() {
                 return (strokes, Ok(Ended::Exhausted));
             }
             let before = self.aim.meter.read();
@@ -308,7 +320,22 @@ impl<'a> Round<'a> {
             }
             strokes += 1;
             self.aim.run_out(deadline);
-            idle = if self.aim.meter.read() == before { idle + 1 } else { 0 };
+            if self.aim.meter.read() != before {
+                last = self.effort(strokes);
+            }
+        }
+    }
+
+    fn effort(&self, strokes: u64) -> Effort {
+        Effort { strokes, runs: self.aim.meter.worker_runs() }
+    }
+
+    /// A worker that gets no processor is no sign of an empty list: what counts is how often it ran in vain.
+    fn is_idle(&self, now: Effort, last: Effort) -> bool {
+        match self.hand {
+            Hand::Worker { .. } if now.runs > 0 => now.runs - last.runs > IDLE_TRIES,
+            Hand::Worker { .. } => now.strokes - last.strokes > IDLE_STROKES,
+            Hand::Reclaim { .. } => now.strokes - last.strokes > IDLE_TRIES,
         }
     }
 
