@@ -63,7 +63,8 @@ macro_rules! replayed {
 
 replayed! {
     any_config_is_read_or_refused: "config",
-    any_host_is_decided_about_by_the_laws: "decide",
+    any_plan_obeys_the_laws: "decide",
+    any_host_is_looked_at_and_decided_about: "host",
     any_line_of_the_journal_is_decided_about_or_passed_over: "journal",
     any_kernel_file_is_read_or_unknown: "kernel",
     any_policy_decides_by_the_laws_or_is_refused: "policy",

@@ -104,7 +104,23 @@ counters! {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_counter_is_read_wherever_its_line_stands(
+            zswap in any::<u64>(), zswpwb in any::<u64>(), anon in proptest::option::of(any::<u64>()), turn in 0usize..5,
+        ) {
+            let mut lines = vec![format!("zswap {zswap}"), format!("zswpwb {zswpwb}"), "slab 7".into(), "zswap_incomp 9".into()];
+            lines.extend(anon.map(|anon| format!("anon {anon}")));
+            let places = lines.len();
+            lines.rotate_left(turn % places);
+            let expected = MemoryStat { zswap: Some(zswap), zswpwb: Some(zswpwb), anon, ..MemoryStat::default() };
+            prop_assert_eq!(MemoryStat::parse(&lines.join("\n")), expected);
+        }
+    }
 
     #[test]
     fn known_keys_are_read_and_absent_ones_are_unknown() {

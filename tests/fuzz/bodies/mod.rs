@@ -7,6 +7,8 @@ pub mod config;
 pub mod decide;
 pub mod dice;
 pub mod faults;
+pub mod folder;
+pub mod host;
 pub mod journal;
 pub mod kernel;
 pub mod policy;
@@ -19,9 +21,10 @@ pub mod units;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("config", config::try_one),
     ("decide", decide::try_one),
+    ("host", host::try_one),
     ("journal", journal::try_one),
     ("kernel", kernel::try_one),
     ("policy", policy::try_one),

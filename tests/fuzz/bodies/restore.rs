@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use swaptier::journal::{Undo, preview, restore};
 use swaptier::root::Root;
+
+use super::folder::temporary;
 
 /// What may be given back. The cgroup's own directory carries our name, so that it may be asked to go.
 const OURS: [(&str, &str); 4] = [
@@ -32,10 +34,7 @@ struct World {
 
 impl World {
     fn new() -> World {
-        // In memory where that is to be had: the log is synced.
-        let shm = Path::new("/dev/shm");
-        let dir = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() };
-        let dir = dir.expect("there is a temporary folder");
+        let dir = temporary();
         let (root, state) = (dir.path().join("root"), dir.path().join("state"));
         fs::create_dir(&root).expect("the folder is new");
         World { _dir: dir, root, state }

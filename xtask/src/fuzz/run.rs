@@ -70,7 +70,7 @@ fn dictionary(target: &str) -> Option<String> {
     let words = match target {
         "policy" | "config" | "units" => "toml",
         "undo" | "restore" | "journal" | "socket" => "json",
-        "kernel" => "kernel",
+        "kernel" | "host" => "kernel",
         _ => return None,
     };
     Some(format!("-dict={}", workspace().join("dictionaries").join(words).with_extension("dict").display()))
