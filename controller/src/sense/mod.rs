@@ -74,12 +74,24 @@ pub struct Sensed {
 
 /// Reads the host.
 pub fn collect(root: &Root, tree: &mut CgroupTree) -> Result<Sensed, SenseError> {
+    let memory = procfs::read_meminfo(root)?;
+    let mut cgroups = tree.read(root)?;
+    count_root_pages(&mut cgroups, &memory);
     Ok(Sensed {
-        memory: procfs::read_meminfo(root)?,
+        memory,
         swaps: procfs::read_swaps(root)?,
         vmstat: procfs::read_vmstat(root)?,
         pressure: procfs::read_pressure(root),
         zswap: zswap::read_parameters(root),
-        cgroups: tree.read(root)?,
+        cgroups,
     })
+}
+
+/// The root's `memory.stat` leaves out pages of the root cgroup itself, which the kernel charges to nobody;
+/// `/proc/meminfo` counts all.
+fn count_root_pages(cgroups: &mut [CgroupSample], memory: &HostMemory) {
+    let root = cgroups.iter_mut().find(|cgroup| cgroup.parent.is_none());
+    if let (Some(root), Some(all)) = (root, memory.zswapped) {
+        root.stat.zswapped = Some(all.0);
+    }
 }

@@ -322,3 +322,11 @@ fn without_a_map_every_tier_is_unknown() {
         Beside { counts: [(id, Tiers::default())].into(), ..beside(MapHealth::Absent("no BTF".into())) };
     assert_eq!(assemble(sensed, beside).cgroups[&id].tiers, None);
 }
+
+#[test]
+fn pages_of_the_root_cgroup_itself_are_counted() {
+    let fake = FakeRoot::host();
+    let sensed = collect(fake.root(), &mut CgroupTree::default()).unwrap();
+    // 12,288 KiB by /proc/meminfo, of which the root's memory.stat knows 12,288 bytes.
+    assert_eq!(sensed.cgroups[0].stat.zswapped, Some(12_288 * 1024));
+}
