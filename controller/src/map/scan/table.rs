@@ -1,0 +1,210 @@
+//! The sums of a walk: one row per owner, and in it one column for each thing a slot can be. A column holds the number
+//! of pages and their *compressed* bytes in one word, so a slot costs one addition.
+//!
+//! Columns, from the left: pages in zswap by age, then the other states. The age columns begin at every power of two
+//! and at every age that some owner's policy asks for, so that both the histogram and what is cold are sums of whole
+//! columns. Filling it is the work of `plain` and `x86`; only reading it out is done here.
+
+use swaptier_common::{
+    cgroup::age_bucket,
+    slot::{STAMP_MASK, State, WRITTEN_BACK, Word},
+};
+
+use super::OwnerScan;
+
+/// Columns in a row, as a shift: 64, eight lines of cache.
+pub(super) const ROW_SHIFT: u32 = 6;
+/// Columns in a row.
+pub(super) const ROW: usize = 1 << ROW_SHIFT;
+/// The column of slots in state 0. The states follow each other.
+pub(super) const STATES: u32 = ROW as u32 - 8;
+/// The column of slots whose data came to the device by write-back: that of the state zswap, which has its own.
+pub(super) const WRITTEN_BACK_COLUMN: u32 = STATES + State::Zswap as u32;
+/// Where the count of pages begins in a column's word; bytes are below.
+pub(super) const PAGE_SHIFT: u32 = 38;
+/// One page in a column's word.
+pub(super) const PAGE: u64 = 1 << PAGE_SHIFT;
+/// The bytes in a column's word.
+const BYTES: u64 = PAGE - 1;
+/// Where the age stands in a record: above the sum of one page.
+pub(super) const AGE_SHIFT: u32 = 40;
+/// What a record adds to a column.
+pub(super) const SUM: u64 = (1 << AGE_SHIFT) - 1;
+/// Words that surely fit into a column: 2^25 × 8,191 bytes is below 2^38, and 2^25 pages below 2^26.
+pub(super) const SPILL_AFTER: usize = 1 << 25;
+const _: () = assert!(SPILL_AFTER as u64 * 8191 <= BYTES && SPILL_AFTER < 1 << (64 - PAGE_SHIFT));
+/// Ages that can be asked for beside the 24 powers of two.
+const MAX_ASKED: usize = STATES as usize - 25;
+
+/// The sums.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    /// Second of the walk, in the width of the stamps.
+    pub(super) now: u32,
+    /// Rows of owners. One more row follows, for all whose owner has none.
+    pub(super) owners: u32,
+    /// Ages that are asked for, rising; empty when they are too many for the columns.
+    pub(super) asked: Vec<u32>,
+    /// The least age of each age column.
+    starts: Vec<u32>,
+    /// By owner, the age from which its pages are cold.
+    cold_after: Vec<u32>,
+    /// By owner, as a column's word: what is cold. Only used when `asked` has no room for all.
+    cold: Option<Vec<u64>>,
+    /// The rows. In each, the columns are moved by [`swizzle`].
+    pub(super) sums: Vec<u64>,
+    /// By row: the greatest record there may be without a new oldest page.
+    pub(super) oldest: Vec<u64>,
+    /// Sums that were moved out of `sums` before they could overflow, in (pages, bytes); as long or empty.
+    spilled: Vec<(u64, u64)>,
+    /// As `spilled`, of `cold`.
+    spilled_cold: Vec<(u64, u64)>,
+    /// Words added since.
+    since_spill: usize,
+}
+
+/// The place of a column in an owner's row. Without it the columns most used would lie at the same distance in all
+/// rows, and fight for the same few sets of the cache.
+pub(super) const fn swizzle(owner: u32, column: u32) -> u32 {
+    column ^ (owner & 7) << 3
+}
+
+/// No page is that old.
+const NEVER: u32 = u32::MAX;
+
+impl Table {
+    pub(super) fn new(owners: usize, now: u64, cold_after: impl Fn(u16) -> Option<u64>) -> Self {
+        let owners = owners.min(1 << 16);
+        let age = |owner| cold_after(owner as u16).and_then(|age| u32::try_from(age).ok()).unwrap_or(NEVER);
+        let cold_after: Vec<u32> = (0..owners).map(age).collect();
+        let mut asked: Vec<u32> =
+            cold_after.iter().copied().filter(|age| u64::from(*age) <= STAMP_MASK).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        // The first column begins at 0 anyway.
+        asked.retain(|age| *age > 0);
+        let is_full = asked.len() > MAX_ASKED;
+        let cold = is_full.then(|| vec![0; owners]);
+        if is_full {
+            asked.clear();
+        }
+        let powers = (0..24).map(|power| 1 << power);
+        let mut starts: Vec<u32> = std::iter::once(0).chain(powers).chain(asked.iter().copied()).collect();
+        starts.sort_unstable();
+        Self {
+            now: now as u32,
+            owners: owners as u32,
+            asked,
+            starts,
+            cold_after,
+            cold,
+            sums: vec![0; (owners + 1) << ROW_SHIFT],
+            oldest: vec![SUM; owners + 1],
+            spilled: Vec::new(),
+            spilled_cold: Vec::new(),
+            since_spill: 0,
+        }
+    }
+
+    /// Whether what is cold can be told by columns.
+    pub(super) fn has_columns(&self) -> bool {
+        self.cold.is_none()
+    }
+
+    /// Makes sure that this many words can be added without overflow.
+    pub(super) fn make_room(&mut self, words: usize) {
+        if self.since_spill + words > SPILL_AFTER {
+            spill(&mut self.sums, &mut self.spilled);
+            if let Some(cold) = &mut self.cold {
+                spill(cold, &mut self.spilled_cold);
+            }
+            self.since_spill = 0;
+        }
+        self.since_spill += words;
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_spilled(&self) -> bool {
+        !self.spilled.is_empty()
+    }
+
+    /// Adds one slot.
+    pub(super) fn add(&mut self, word: Word) {
+        let owner = u32::from(word.owner()).min(self.owners);
+        let sum = PAGE | word.length();
+        let column = match word.state() {
+            State::Zswap => {
+                let age = word.age(u64::from(self.now));
+                let oldest = &mut self.oldest[owner as usize];
+                *oldest = (*oldest).max(age << AGE_SHIFT | SUM);
+                if let Some(cold) = &mut self.cold
+                    && let Some(after) = self.cold_after.get(owner as usize)
+                    && age >= u64::from(*after)
+                {
+                    cold[owner as usize] += sum;
+                }
+                let asked = self.asked.iter().filter(|asked| u64::from(**asked) <= age).count();
+                (age_bucket(age) + asked) as u32
+            }
+            State::Phys if word.has(WRITTEN_BACK) => WRITTEN_BACK_COLUMN,
+            // Patterns that no state has are in columns of their own, as they are for `x86`.
+            _ => STATES + (word.0 & 7) as u32,
+        };
+        self.sums[(owner << ROW_SHIFT | swizzle(owner, column)) as usize] += sum;
+    }
+
+    pub(super) fn owner(&self, index: u16) -> OwnerScan {
+        let row = u32::from(index);
+        let mut scan = OwnerScan::default();
+        if row >= self.owners {
+            return scan;
+        }
+        let cold_after = self.cold_after[row as usize];
+        for (column, start) in (0..).zip(&self.starts) {
+            let (pages, bytes) = self.column(row, column);
+            scan.slots[State::Zswap as usize] += pages;
+            scan.zswap_bytes += bytes;
+            scan.zswap_age[age_bucket(u64::from(*start))] += pages;
+            if *start >= cold_after && self.has_columns() {
+                scan.cold_pages += pages;
+                scan.cold_bytes += bytes;
+            }
+        }
+        if let Some(cold) = &self.cold {
+            (scan.cold_pages, scan.cold_bytes) = total(row as usize, cold, &self.spilled_cold);
+        }
+        for state in [1, 3, 4, 5, 6, 7] {
+            scan.slots[State::from_bits(state) as usize] += self.column(row, STATES + state as u32).0;
+        }
+        scan.written_back = self.column(row, WRITTEN_BACK_COLUMN).0;
+        scan.slots[State::Phys as usize] += scan.written_back;
+        scan.oldest = self.oldest[row as usize] >> AGE_SHIFT;
+        scan
+    }
+
+    pub(super) fn strays(&self) -> u64 {
+        (0..ROW as u32)
+            .filter(|column| *column != STATES)
+            .map(|column| self.column(self.owners, column).0)
+            .sum()
+    }
+
+    /// Pages and bytes of a column.
+    fn column(&self, row: u32, column: u32) -> (u64, u64) {
+        total((row << ROW_SHIFT | swizzle(row, column)) as usize, &self.sums, &self.spilled)
+    }
+}
+
+fn total(place: usize, sums: &[u64], spilled: &[(u64, u64)]) -> (u64, u64) {
+    let (pages, bytes) = spilled.get(place).copied().unwrap_or_default();
+    (pages + (sums[place] >> PAGE_SHIFT), bytes + (sums[place] & BYTES))
+}
+
+fn spill(sums: &mut [u64], to: &mut Vec<(u64, u64)>) {
+    to.resize(sums.len(), (0, 0));
+    for (to, sum) in to.iter_mut().zip(sums).filter(|(_, sum)| **sum != 0) {
+        to.0 += *sum >> PAGE_SHIFT;
+        to.1 += *sum & BYTES;
+        *sum = 0;
+    }
+}
