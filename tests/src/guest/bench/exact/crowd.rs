@@ -13,7 +13,7 @@ use crate::guest::workload::Workload;
 const TASKS: usize = 4;
 /// 44 MiB each; four in 48 MiB swap all the time.
 const BUSY: &str = "--hot 12M --warm 32M --cold 0 --zero 5 --raw 5 --write 30 --commands";
-const LOOPS: &str = "loops 12";
+const LOOPS: &str = "loops 4";
 
 /// Four tasks push each other out of one cgroup.
 pub(super) fn four_tasks(watch: &mut Watch) -> Result<()> {

@@ -190,8 +190,11 @@ impl Watch {
 }
 
 fn line(scenario: &'static str, phases: &[Phase], before: &Pulse, after: &Pulse) -> Line {
-    let most =
-        phases.iter().max_by_key(|p| (p.diff(), p.figure("zswap_pages")[1])).cloned().unwrap_or_default();
+    let most = phases
+        .iter()
+        .max_by_key(|p| (p.diff(), p.figure("zswap_pages")[1], p.figure("slots")[1]))
+        .cloned()
+        .unwrap_or_default();
     let bytes = most.figures.get("zswap_bytes").copied();
     Line {
         kernel: kernel::release(),
