@@ -393,3 +393,14 @@ fn a_log_that_is_a_link_is_refused() {
     assert!(matches!(world.open().unwrap_err(), UndoError::Io { .. }));
     assert_eq!(fs::read_to_string(victim).unwrap(), "precious");
 }
+
+#[test]
+fn a_log_that_would_fill_the_memory_is_not_read() {
+    let world = World::new();
+    drop(world.open().unwrap());
+    // Holes cost nothing; 256 MiB is the most.
+    File::options().write(true).open(world.log()).unwrap().set_len((256 << 20) + 1).unwrap();
+    let error = world.open().unwrap_err();
+    assert!(matches!(&error, UndoError::Io { action: "read", .. }), "{error}");
+    assert_eq!(fs::metadata(world.log()).unwrap().len(), (256 << 20) + 1, "and it is left as it is");
+}

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -175,7 +176,7 @@ impl Writer {
         let path = self.dir.join(NEW);
         let mut file = state_dir::options().append(true).create(true).open(&path)?;
         let len = file.metadata()?.len();
-        if len > 0 && fs::read(&path)?.last() != Some(&b'\n') {
+        if len > 0 && last_byte(&path, len)? != b'\n' {
             // A crash left half a line: what follows must not run into it.
             file.write_all(b"\n")?;
             return Ok((file, len + 1));
@@ -187,6 +188,12 @@ impl Writer {
         fs::rename(self.dir.join(NEW), self.dir.join(OLD))?;
         self.open()
     }
+}
+
+fn last_byte(path: &Path, len: u64) -> io::Result<u8> {
+    let mut byte = [0];
+    state_dir::options().read(true).open(path)?.read_exact_at(&mut byte, len - 1)?;
+    Ok(byte[0])
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::record::{Change, Line, VERSION, is_same_value};
@@ -26,6 +26,10 @@ const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
 /// The log is rewritten with what is pending once it has grown this much since the last time: some ten thousand
 /// records, a second's work to read.
 const COMPACT_AFTER: u64 = 1 << 20;
+
+/// The longest log that is read. What is pending of 65,535 cgroups, three files each, is a quarter of it; a longer one
+/// is not ours.
+const LONGEST: u64 = 256 << 20;
 
 /// Why the undo log cannot be used. While it cannot, nothing may be changed.
 #[derive(Debug, thiserror::Error)]
@@ -374,9 +378,16 @@ fn boot_id(root: &Root) -> Option<String> {
 }
 
 fn read_log(path: &Path) -> Result<Vec<u8>, UndoError> {
-    match std::fs::read(path) {
+    let read = |mut file: File| {
+        if file.metadata()?.len() > LONGEST {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map(|_| text)
+    };
+    match state_dir::options().read(true).open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read.map_err(|e| UndoError::io("read", path, e)),
+        opened => opened.and_then(read).map_err(|e| UndoError::io("read", path, e)),
     }
 }
 
