@@ -150,7 +150,10 @@ impl Fault {
         if is_now != Ok(1) {
             return;
         }
-        eprintln!("swaptier: fault point {} reached", self.name);
+        // The kernel's clock, so that a test can tell how long something lasted after this.
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let micros = now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1_000;
+        eprintln!("swaptier: fault point {} reached at {micros} µs", self.name);
         use rustix::process::{Signal, getpid, getppid, kill_process};
         let parent = getppid().filter(|parent| !parent.is_init() && self.whom != Whom::Own);
         // A process that is gone is as dead as it should be.

@@ -7,6 +7,7 @@
 //!
 //! `wire` is what the two say to each other, `link` the agent's end, `page` the page. This file is the process.
 
+mod life;
 pub(super) mod link;
 mod page;
 pub(super) mod wire;
@@ -29,6 +30,7 @@ use crate::{
     map::{Meter, Reading},
     root::{Root, RootError},
 };
+use life::Life;
 use page::Page;
 use wire::{Done, Ended, Job, Put, Stroke};
 
@@ -51,6 +53,9 @@ const YIELD: Duration = Duration::from_micros(300);
 /// that began under the low limit looks sixteen times at every cgroup; one that began late looks at a single one.
 const IDLE_TRIES: u64 = 64;
 
+/// How often it is looked whether the agent lives, while the limit is low.
+const HEARTBEAT: Duration = Duration::from_millis(1);
+
 /// Strokes without any effect after which the worker is given up that was never seen to run.
 const IDLE_STROKES: u64 = 512;
 
@@ -61,18 +66,19 @@ const IDLE_STROKES: u64 = 512;
 pub fn run(root: &Root, pins: &Path) -> io::Result<()> {
     outlive_the_agent();
     let mut page = Page::new()?;
+    let life = Life::of_parent();
     fault::point("pump.ready");
     let mut lines = io::stdin().lock().lines();
     while let Some(line) = lines.next().transpose()? {
         let job: Job = serde_json::from_str(&line)?;
         fault::point("pump.job");
-        let done = Round::open(root, pins, &job)
+        let done = Round::open(root, pins, &job, &life)
             .and_then(|mut round| round.run(&mut page))
             .unwrap_or_else(|error| Done::refused(error.to_string()));
         // A closed pipe here is noticed as the end of the input below.
         let _agent_is_gone = writeln!(io::stdout().lock(), "{}", serde_json::to_string(&done)?);
         fault::point("pump.answered");
-        if is_ended() {
+        if is_ended() || life.is_over() {
             fault::point("guardian.begun");
             put_back(root, &job.undo);
         }
@@ -163,7 +169,7 @@ impl<'a> Hand<'a> {
         })
     }
 
-    fn stroke(&self, aim: &mut Aim, page: &mut Page) -> io::Result<()> {
+    fn stroke(&self, aim: &mut Aim<'_>, page: &mut Page) -> io::Result<()> {
         match self {
             Self::Worker { limit, low, high } => {
                 if !limit.says(high) {
@@ -186,14 +192,15 @@ impl<'a> Hand<'a> {
 }
 
 /// What is aimed at: the cgroup's valve, and the meter that says when to close it.
-struct Aim {
+struct Aim<'a> {
+    life: &'a Life,
     meter: Meter,
     valve: Knob,
     start: Reading,
     pages: u64,
 }
 
-impl Aim {
+impl Aim<'_> {
     /// Pages of the cgroup written back in this round.
     fn written(&self) -> u64 {
         self.meter.read().written - self.start.written
@@ -215,7 +222,14 @@ impl Aim {
     fn queue_work(&mut self, page: &mut Page) {
         let (mut seen, mut moved) = (self.meter.read(), Instant::now());
         let until = moved + HOLD;
-        while !self.close_if_full() && Instant::now() < until && !is_ended() {
+        let mut alive = moved;
+        while !self.close_if_full() && Instant::now() < until {
+            if alive.elapsed() > HEARTBEAT {
+                if self.life.is_over() {
+                    return;
+                }
+                alive = Instant::now();
+            }
             page.bring_in();
             page.push_out();
             let (last, now) = (seen, Instant::now());
@@ -256,17 +270,17 @@ struct Effort {
 struct Round<'a> {
     job: &'a Job,
     hand: Hand<'a>,
-    aim: Aim,
+    aim: Aim<'a>,
 }
 
 impl<'a> Round<'a> {
-    fn open(root: &Root, pins: &Path, job: &'a Job) -> io::Result<Self> {
+    fn open(root: &Root, pins: &Path, job: &'a Job, life: &'a Life) -> io::Result<Self> {
         let hand = Hand::open(root, &job.stroke)?;
         let meter = Meter::open(pins, &job.owners).map_err(io::Error::other)?;
         let valve = Knob::open(root, &job.valve, OFlags::WRONLY).map_err(io::Error::other)?;
         let start = meter.read();
         fault::point("pump.opened");
-        Ok(Self { job, hand, aim: Aim { meter, valve, start, pages: job.pages } })
+        Ok(Self { job, hand, aim: Aim { life, meter, valve, start, pages: job.pages } })
     }
 
     fn run(&mut self, page: &mut Page) -> io::Result<Done> {
@@ -308,7 +322,7 @@ impl<'a> Round<'a> {
             if self.aim.written() >= self.job.pages {
                 return (strokes, Ok(Ended::Target));
             }
-            if Instant::now() > deadline || is_ended() {
+            if Instant::now() > deadline || is_ended() || self.aim.life.is_over() {
                 return (strokes, Ok(Ended::Deadline));
             }
             if self.is_idle(self.effort(strokes), last) || self.is_out_of_chances() {

@@ -16,7 +16,6 @@ use crate::guest::process::{Process, ending, sibling};
 use crate::guest::stage::Stage;
 use crate::guest::wait::wait_for;
 use crate::guest::workload::Workload;
-use crate::guest::zswap;
 
 const FOLDER: &str = "/etc/swaptier";
 const FILES: [(&str, &str); 3] = [
@@ -100,7 +99,7 @@ impl Scene {
     /// Brings the pages of both into zswap, stored anew.
     pub(super) fn refill(&mut self) -> Result<()> {
         for (work, cgroup, pages) in
-            [(&mut self.cold_work, &self.cold, 2_500), (&mut self.hot_work, &self.hot, 800)]
+            [(&mut self.cold_work, &self.cold, 1_500), (&mut self.hot_work, &self.hot, 800)]
         {
             work.command("write cold")?;
             wait_for("the pages to be in zswap", Duration::from_secs(20), || {
@@ -275,10 +274,6 @@ impl Scene {
         self.cold_work.finish().context("the cold memory")?;
         self.hot_work.finish().context("the hot memory").map(drop)
     }
-
-    pub(super) fn cold(&self) -> &Cgroup {
-        &self.cold
-    }
 }
 
 /// What tells one socket from another at the same path.
@@ -304,7 +299,7 @@ fn spawn(name: &str, fault: &str, arguments: &[&str]) -> Result<Process> {
 }
 
 /// All that the process of this name, and its pump, have said so far.
-fn said(name: &str) -> String {
+pub(super) fn said(name: &str) -> String {
     let text = std::fs::read(std::env::temp_dir().join(format!("{name}.err"))).unwrap_or_default();
     String::from_utf8_lossy(&text).into_owned()
 }
@@ -338,21 +333,4 @@ pub(super) fn stop(mut agent: Process) -> Result<String> {
         agent.complaints()
     );
     Ok(said(agent.name()))
-}
-
-/// The pool limit as the kernel says it now, read without opening anything anew.
-#[derive(Debug)]
-pub(super) struct Limit(std::fs::File);
-
-impl Limit {
-    pub(super) fn open() -> Result<Limit> {
-        let path = Path::new(zswap::PARAMETERS).join("max_pool_percent");
-        Ok(Limit(std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?))
-    }
-
-    pub(super) fn is_low(&self) -> bool {
-        use std::os::unix::fs::FileExt;
-        let mut text = [0; 16];
-        self.0.read_at(&mut text, 0).is_ok_and(|read| text[..read].starts_with(b"0"))
-    }
 }
