@@ -1,6 +1,7 @@
 //! The guest tests: claims about swaptier on a real kernel, whose counters are the referee. One table, one file a subject.
 
 mod agent;
+mod kill;
 mod workload;
 
 use super::runner::Test;
@@ -24,6 +25,14 @@ pub(super) const TESTS: &[Test] = &[
     Test {
         name: "a_stopped_agent_leaves_every_setting_as_it_was",
         run: agent::a_stopped_agent_leaves_every_setting_as_it_was,
+    },
+    Test {
+        name: "killed_at_the_worst_points_nothing_is_left_behind",
+        run: kill::at_the_worst_points_nothing_is_left_behind,
+    },
+    Test {
+        name: "the_guardian_gives_the_pool_limit_back_in_ten_milliseconds",
+        run: kill::the_guardian_gives_the_pool_limit_back,
     },
     Test { name: "a_second_agent_is_refused", run: agent::a_second_agent_is_refused },
     Test { name: "doctor_finds_this_kernel_fit", run: agent::doctor_finds_this_kernel_fit },

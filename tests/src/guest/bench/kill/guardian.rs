@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::cases::{Case, Way};
 use super::scene::{Recovery, Scene, said};
@@ -43,7 +43,7 @@ pub(super) fn lines(scene: &mut Scene) -> Result<Vec<Line>> {
         for _ in 0..KILLS {
             let (before, begun) = (scene.look()?, Instant::now());
             let mut line = Line::of(point, recovery.name());
-            match watched(|| scene.kill(&case)).and_then(|low| low_after(&low, recovery)) {
+            match watched(|| scene.kill(&case)).and_then(|looks| low_after(&looks, recovery)) {
                 Ok(low) => {
                     (line.killed, line.limit_low_micros) = (true, Some(low.as_micros() as u64));
                     if let Err(error) = scene.recover(&case, recovery) {
@@ -69,11 +69,11 @@ pub(super) fn lines(scene: &mut Scene) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-/// From when to when the limit was seen low, in microseconds of the monotonic clock.
-type Low = (u64, u64);
+/// One look at the limit: microseconds of the monotonic clock, and whether it was low.
+type Look = (u64, bool);
 
 /// Carries `kill` out while the limit is looked at.
-fn watched(kill: impl FnOnce() -> Result<()>) -> Result<Vec<Low>> {
+fn watched(kill: impl FnOnce() -> Result<()>) -> Result<Vec<Look>> {
     let path = Path::new(zswap::PARAMETERS).join("max_pool_percent");
     let limit = std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?;
     let is_over = AtomicBool::new(false);
@@ -82,29 +82,22 @@ fn watched(kill: impl FnOnce() -> Result<()>) -> Result<Vec<Low>> {
         let killed = kill();
         std::thread::sleep(AFTER);
         is_over.store(true, Ordering::Relaxed);
-        let low = looking.join();
+        let looks = looking.join();
         killed?;
-        low.map_err(|_| anyhow::anyhow!("the looking thread panicked"))
+        looks.map_err(|_| anyhow::anyhow!("the looking thread panicked"))
     })
 }
 
-fn look(limit: &std::fs::File, is_over: &AtomicBool) -> Vec<Low> {
+fn look(limit: &std::fs::File, is_over: &AtomicBool) -> Vec<Look> {
     use std::os::unix::fs::FileExt;
-    let mut low: Vec<Low> = Vec::new();
-    let mut was_low = false;
+    let mut looks = Vec::new();
     while !is_over.load(Ordering::Relaxed) {
         let mut text = [0; 16];
         let is_low = limit.read_at(&mut text, 0).is_ok_and(|read| text[..read].starts_with(b"0"));
-        match low.last_mut().filter(|_| was_low) {
-            // Also by the look that finds it back: it was back at the latest then.
-            Some((_, end)) => *end = now(),
-            None if is_low => low.push((now(), now())),
-            None => {}
-        }
-        was_low = is_low;
+        looks.push((now(), is_low));
         std::thread::sleep(LOOK);
     }
-    low
+    looks
 }
 
 fn now() -> u64 {
@@ -112,16 +105,17 @@ fn now() -> u64 {
     now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1_000
 }
 
-/// How long after the kill the limit was back; for good, where no agent lives to lower it again.
-fn low_after(low: &[Low], recovery: Recovery) -> Result<Duration> {
+/// How long after the kill the limit was back at the latest: seen back by the first look after it, and for good where no
+/// agent lives to lower it again.
+fn low_after(looks: &[Look], recovery: Recovery) -> Result<Duration> {
     let text = said("swaptier-agent");
     let at = text.split_once("fault point pump.limit.low reached at ").context("the pump says no time")?.1;
     let at: u64 = at.split_once(' ').context("a unit")?.0.parse().context("a time")?;
-    // The limit was low at that time, so some look saw it or it was back before the next.
-    let mut after = low.iter().map(|(_, end)| *end).filter(|end| *end >= at);
-    let back = if recovery == Recovery::Itself { after.next() } else { after.last() }.unwrap_or(at);
-    if low.is_empty() {
-        bail!("nothing was seen of the limit: it was looked at too seldom");
-    }
+    let after = &looks[looks.partition_point(|(time, _)| *time < at)..];
+    let back = match recovery {
+        Recovery::Itself => after.iter().position(|(_, is_low)| !is_low),
+        _ => Some(after.iter().rposition(|(_, is_low)| *is_low).map_or(0, |last| last + 1)),
+    };
+    let (back, _) = back.and_then(|back| after.get(back)).context("the limit was not seen back")?;
     Ok(Duration::from_micros(back - at))
 }
