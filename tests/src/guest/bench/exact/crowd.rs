@@ -18,8 +18,9 @@ const LOOPS: &str = "loops 4";
 /// Four tasks push each other out of one cgroup.
 pub(super) fn four_tasks(watch: &mut Watch) -> Result<()> {
     let cgroup = watch.cgroup("crowd")?;
-    cgroup.set("memory.high", "100M")?;
     let mut tasks = fill(&[&cgroup; TASKS])?;
+    // Not before: filling would only be throttled.
+    cgroup.set("memory.high", "100M")?;
     watch.quiet("filled", &cgroup, &[WRITTEN_BACK])?;
     work(&mut tasks)?;
     watch.quiet("worked", &cgroup, &[WRITTEN_BACK])?;
@@ -32,11 +33,11 @@ pub(super) fn four_tasks(watch: &mut Watch) -> Result<()> {
 pub(super) fn four_cgroups(watch: &mut Watch) -> Result<()> {
     let names = ["one", "two", "three", "four"];
     let cgroups = names.iter().map(|name| watch.cgroup(name)).collect::<Result<Vec<_>>>()?;
-    for cgroup in &cgroups {
-        cgroup.set("memory.high", "24M")?;
-        cgroup.set("memory.zswap.max", "6M")?;
-    }
     let mut tasks = fill(&cgroups.iter().collect::<Vec<_>>())?;
+    for cgroup in &cgroups {
+        cgroup.set("memory.zswap.max", "6M")?;
+        cgroup.set("memory.high", "24M")?;
+    }
     work(&mut tasks)?;
     for (name, cgroup) in names.iter().zip(&cgroups) {
         watch.quiet(name, cgroup, &[WRITTEN_BACK])?;

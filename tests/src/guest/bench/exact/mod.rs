@@ -63,8 +63,8 @@ pub(in crate::guest) struct Watch {
     is_spare_in_use: bool,
     // Dropped in this order.
     bystander: Option<Workload>,
+    /// The bystander's; the slice above goes with the last cgroup in it.
     _home: Cgroup,
-    _slice: Cgroup,
     agent: Option<Agent>,
     _stage: Stage,
 }
@@ -153,7 +153,6 @@ impl Watch {
     fn set() -> Result<Watch> {
         let stage = Stage::set(40)?;
         let agent = Agent::start(&[])?;
-        let slice = Cgroup::create(SLICE)?;
         let home = Cgroup::create(&format!("{SLICE}/bystander"))?;
         let mut bystander = Workload::spawn(&home, "--hot 0 --warm 0 --cold 4M --commands --seed 9")?;
         bystander.command("pageout cold")?;
@@ -162,7 +161,6 @@ impl Watch {
             is_spare_in_use: false,
             bystander: Some(bystander),
             _home: home,
-            _slice: slice,
             agent: Some(agent),
             _stage: stage,
         })
