@@ -81,7 +81,7 @@ impl Default for WritebackConfig {
     fn default() -> Self {
         // 256 MiB at 4 KiB a page: a second or two of a slow disk.
         let max_pages_per_round = Pages(65_536);
-        WritebackConfig { dialect: DialectChoice::Auto, max_pages_per_round, deadline: Seconds(10) }
+        WritebackConfig { dialect: DialectChoice::Auto, max_pages_per_round, deadline: Seconds(30) }
     }
 }
 
