@@ -31,7 +31,7 @@ pub(super) const TESTS: &[Test] = &[
         run: kill::at_the_worst_points_nothing_is_left_behind,
     },
     Test {
-        name: "the_guardian_gives_the_pool_limit_back_in_ten_milliseconds",
+        name: "the_guardian_gives_the_pool_limit_back",
         run: kill::the_guardian_gives_the_pool_limit_back,
     },
     Test { name: "a_second_agent_is_refused", run: agent::a_second_agent_is_refused },

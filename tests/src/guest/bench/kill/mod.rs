@@ -99,7 +99,7 @@ pub(super) fn run(options: &Options) -> Result<bool> {
         }
     }
     if options.only.is_empty() || options.only.iter().any(|point| point == "guardian") {
-        for line in guardian::lines(&mut scene)? {
+        for line in guardian::lines(&mut scene, true)? {
             line.show(options.json)?;
             killed += usize::from(line.killed);
             bad += usize::from(!line.ok);
@@ -129,7 +129,7 @@ pub(in crate::guest) fn worst() -> Result<()> {
 /// The guardian alone: for the guest tests.
 pub(in crate::guest) fn guardian() -> Result<()> {
     let mut scene = Scene::set()?;
-    let lines = guardian::lines(&mut scene)?;
+    let lines = guardian::lines(&mut scene, false)?;
     lines.iter().try_for_each(|line| line.show(false))?;
     scene.finish()?;
     let bad: Vec<String> = lines.into_iter().flat_map(|line| line.faults).collect();
