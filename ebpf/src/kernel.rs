@@ -18,6 +18,8 @@ offsets! {
     ZSWAP_ENTRY_LENGTH,
     /// `mem_cgroup.id.id`
     MEM_CGROUP_ID,
+    /// `mem_cgroup.css`
+    MEM_CGROUP_CSS,
     /// `mem_cgroup.css.cgroup`
     MEM_CGROUP_CGROUP,
     /// `cgroup.kn`
@@ -134,6 +136,12 @@ impl Owner {
         if MEMCG_DATA_IS_OBJCG.load() != 0 {
             memcg = read(memcg, OBJ_CGROUP_MEMCG.load())?;
         }
+        Self::of_memcg(memcg)
+    }
+
+    /// The owner that the `struct mem_cgroup` at this address is; `None` on a fault.
+    #[inline(always)]
+    pub(crate) fn of_memcg(memcg: u64) -> Option<Self> {
         let index = read::<u32>(memcg, MEM_CGROUP_ID.load())? as u16;
         let cgroup: u64 = read(memcg, MEM_CGROUP_CGROUP.load())?;
         let kn: u64 = read(cgroup, CGROUP_KN.load())?;

@@ -10,6 +10,7 @@
 #![feature(core_intrinsics)]
 
 mod area;
+mod cgroup;
 mod free;
 mod kernel;
 mod maps;

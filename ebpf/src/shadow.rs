@@ -210,7 +210,7 @@ fn claim_frame(cell: *mut u32) -> Option<u32> {
 /// The counters with this index, if the agent has made them.
 #[inline(always)]
 pub(crate) fn counters(index: u16) -> Option<*mut Counters> {
-    let (block, place) = (u32::from(index) / BLOCK_CGROUPS as u32, u32::from(index) % BLOCK_CGROUPS as u32);
+    let (block, place) = place_of(index);
     let found = CGROUPS.get_value_ptr_mut(block, &place);
     if found.is_none() {
         miss(offset_of!(Control, missed_cgroups));
@@ -223,13 +223,33 @@ pub(crate) fn counters(index: u16) -> Option<*mut Counters> {
 #[inline(always)]
 pub(crate) fn counters_of(owner: Owner) -> Option<*mut Counters> {
     let counters = counters(owner.index)?;
+    name(counters, owner.id);
+    Some(counters)
+}
+
+/// The same without an event: counters the agent has not made yet are not missed.
+#[inline(always)]
+pub(crate) fn name_counters(owner: Owner) {
+    let (block, place) = place_of(owner.index);
+    if let Some(counters) = CGROUPS.get_value_ptr_mut(block, &place) {
+        name(counters, owner.id);
+    }
+}
+
+#[inline(always)]
+fn name(counters: *mut Counters, owner: u64) {
     // SAFETY: a field of a map value.
     let id = unsafe { &raw mut (*counters).id };
     let seen = peek(id);
-    if seen != owner.id && swap_if(id, seen, owner.id) && seen != 0 {
+    if seen != owner && swap_if(id, seen, owner) && seen != 0 {
         forget(counters);
     }
-    Some(counters)
+}
+
+/// The block of an index, and its place there.
+#[inline(always)]
+fn place_of(index: u16) -> (u32, u32) {
+    (u32::from(index) / BLOCK_CGROUPS as u32, u32::from(index) % BLOCK_CGROUPS as u32)
 }
 
 #[inline(never)]

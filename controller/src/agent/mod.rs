@@ -1,8 +1,10 @@
 //! The agent: the one loop, and the only owner of long-lived state. Sense → decide → guard → act → journal → publish.
 //!
-//! `probes` is the map in its hands, `rounds` the write-back engine, `publish` the status it shows. What to do is decided
+//! `probes` is the map in its hands, `drift` finds where it errs, `rounds` the write-back engine, `publish` the status it shows. What to do is decided
 //! in `swaptier_policies`; how a file is changed, in `act`.
 
+mod drift;
+mod family;
 mod probes;
 mod publish;
 mod rounds;
@@ -159,7 +161,7 @@ impl Agent {
         let cgroups =
             sense::collect(&root, &mut tree).map_err(|e| Failure::new(Exit::Unsupported, e))?.cgroups;
         lock_memory();
-        let (probes, lost) = start_probes(&root, &options, &config, cgroups.len());
+        let (probes, lost) = start_probes(&root, &options, &config, &cgroups);
         if probes.is_none() && !options.dry_run {
             leftovers::unpin(&root);
         }
@@ -221,8 +223,12 @@ impl Agent {
 
     fn read_map(&mut self, sensed: &Sensed) -> MapView {
         let Some(probes) = &mut self.probes else { return MapView::default() };
-        probes.feed(sensed.cgroups.len());
-        probes.view(&sensed.cgroups, &self.policies)
+        probes.feed(&sensed.cgroups);
+        let mut view = probes.view(&sensed.cgroups, &self.policies);
+        if probes.reconcile(&self.root, &sensed.cgroups, &view) {
+            view = probes.view(&sensed.cgroups, &self.policies);
+        }
+        view
     }
 
     fn snapshot(&self, sensed: &Sensed, view: &MapView, ready: &Result<&'static str, String>) -> Snapshot {
@@ -338,14 +344,14 @@ fn start_probes(
     root: &Root,
     options: &Options,
     config: &Config,
-    cgroups: usize,
+    cgroups: &[CgroupSample],
 ) -> (Option<Probes>, Vec<String>) {
     let reason = if options.no_bpf {
         "started with --no-bpf".to_owned()
     } else if !root.is_system() {
         "the root is a folder, and the probes see only the host".to_owned()
     } else {
-        match Probes::start(&writeback::pins(root), &config.map, cgroups) {
+        match Probes::start(root, &config.map, cgroups) {
             Ok(probes) => {
                 let lost = probes.lost().to_vec();
                 return (Some(probes), lost);

@@ -8,15 +8,21 @@ use std::{
 
 use aya::maps::{MapData, RingBuf};
 use aya_log::EbpfLogger;
-use swaptier_common::{DIRECTORY_PAGES, FRAME_SLOTS, PAGE_CLUSTERS, cgroup::Counters, slot::State};
+use swaptier_common::{
+    DIRECTORY_PAGES, FRAME_SLOTS, PAGE_CLUSTERS,
+    cgroup::{AGE_BUCKETS, Counters},
+    slot::State,
+};
 use swaptier_policies::{Bytes, CgroupId, Cold, Pages, Policy, PolicySet, Seconds, Tiers};
 use tokio::io::unix::AsyncFd;
 
+use super::{drift::Drift, family::Family};
 use crate::{
-    act::writeback::Subject,
+    act::writeback::{self, Subject},
     config::MapConfig,
-    hooks::{HookError, Hooks, Loaded},
+    hooks::{HookError, Hooks, Loaded, Origin},
     map::{self, Health, OwnerScan, RESERVE, Scan, ShadowError, ShadowMap},
+    root::{Root, cgroup_file},
     sense::CgroupSample,
 };
 
@@ -41,6 +47,9 @@ pub(super) struct Probes {
     events: AsyncFd<RingBuf<MapData>>,
     logger: Option<AsyncFd<Logger>>,
     reserve: u64,
+    family: Family,
+    drift: Drift,
+    repaired: u64,
 }
 
 /// What the map says at one moment, by cgroup.
@@ -56,24 +65,41 @@ pub(super) struct MapView {
     pub(super) oldest: BTreeMap<CgroupId, u64>,
     pub(super) health: Health,
     pub(super) recursion_misses: u64,
+    /// Slots that were wrong and were put right.
+    pub(super) repaired: u64,
 }
 
 impl Probes {
     /// Loads, makes room, attaches, and learns of the swap areas that are on.
-    pub(super) fn start(pins: &Path, config: &MapConfig, cgroups: usize) -> Result<Self, ProbeError> {
+    pub(super) fn start(
+        root: &Root,
+        config: &MapConfig,
+        cgroups: &[CgroupSample],
+    ) -> Result<Self, ProbeError> {
+        let pins = writeback::pins(root);
         let page_slots = (PAGE_CLUSTERS * FRAME_SLOTS) as u64;
         let pages = config.slots.map_or(DIRECTORY_PAGES as u64, |slots| slots.div_ceil(page_slots));
         let hooks = Hooks {
-            pins: pins.to_owned(),
+            pins: pins.clone(),
             directory_pages: pages.clamp(1, u64::from(u32::MAX) / PAGE_CLUSTERS as u64) as u32,
             is_logging: tracing::enabled!(target: "swaptier::area", tracing::Level::DEBUG),
         };
         let mut loaded = hooks.load()?;
-        let started = Self::begin(&mut loaded, pins, config.reserve.unwrap_or(RESERVE), cgroups);
+        let reserve = config.reserve.unwrap_or(RESERVE);
+        let started = Self::begin(&mut loaded, &pins, reserve, cgroups.len());
         match started {
-            Ok((map, events, logger)) => {
-                let reserve = config.reserve.unwrap_or(RESERVE);
-                Ok(Self { loaded, map, events, logger, reserve })
+            Ok((mut map, events, logger)) => {
+                enter_what_was_before(root, &mut map, cgroups);
+                Ok(Self {
+                    loaded,
+                    map,
+                    events,
+                    logger,
+                    reserve,
+                    family: Family::default(),
+                    drift: Drift::default(),
+                    repaired: 0,
+                })
             }
             Err(error) => {
                 loaded.remove();
@@ -90,19 +116,31 @@ impl Probes {
         cgroups: usize,
     ) -> Result<(ShadowMap, AsyncFd<RingBuf<MapData>>, Option<AsyncFd<Logger>>), ProbeError> {
         let mut map = ShadowMap::open(pins)?;
+        let mended = map.mend();
+        if mended > 0 {
+            tracing::info!(mended, "frames that a dead agent left to nobody");
+        }
         map.refill(reserve)?;
         map.make_room(room_for(cgroups))?;
-        let logger = loaded.first_copy().and_then(|ebpf| EbpfLogger::init(ebpf).ok());
-        let logger = logger.map(watch).transpose()?;
+        let logger = loaded.logger().map(watch).transpose()?;
         loaded.attach()?;
+        if loaded.origin() == Origin::TakenOver {
+            map.forget_worker_runs();
+        }
+        tracing::info!(origin = ?loaded.origin(), "shadow map");
         // The probe on its reader learns the areas that were there before.
         let _learned = std::fs::read("/proc/swaps")?;
-        Ok((map, watch(loaded.take_events()?)?, logger))
+        Ok((map, watch(loaded.events()?)?, logger))
     }
 
     /// Gives the probes what they may need until the next look.
-    pub(super) fn feed(&mut self, cgroups: usize) {
-        let fed = self.map.refill(self.reserve).and_then(|()| self.map.make_room(room_for(cgroups)));
+    pub(super) fn feed(&mut self, cgroups: &[CgroupSample]) {
+        let fed = self.map.refill(self.reserve).and_then(|()| self.map.make_room(room_for(cgroups.len())));
+        self.family.look(cgroups, self.map.counters().values().map(|found| CgroupId(found.id)));
+        let given_back = self.map.give_back();
+        if given_back > 0 {
+            tracing::debug!(given_back, "frames of empty clusters");
+        }
         if let Err(error) = fed {
             tracing::error!(%error, "the shadow map cannot grow: what happens to new slots will not be seen");
         }
@@ -136,10 +174,11 @@ impl Probes {
     pub(super) fn view(&self, cgroups: &[CgroupSample], policies: &PolicySet) -> MapView {
         let counters = self.map.counters();
         let asked = Asked::of(cgroups, policies);
-        let age_of = |owner: u16| asked.age(CgroupId(counters.get(&owner)?.id));
+        let age_of = |owner: u16| asked.age(self.family.home(CgroupId(counters.get(&owner)?.id)));
         let scan = self.map.scan(map::now(), age_of);
         let mut view = MapView {
             health: self.map.health(),
+            repaired: self.repaired,
             recursion_misses: self.loaded.programs().iter().map(|program| program.recursion_misses).sum(),
             ..MapView::default()
         };
@@ -147,10 +186,12 @@ impl Probes {
             view.cold.entry(*id).or_insert_with(|| cold(*age));
         }
         for (owner, counters) in &counters {
-            let (id, found) = (CgroupId(counters.id), scan.owner(*owner));
+            let (id, found) = (self.family.home(CgroupId(counters.id)), scan.owner(*owner));
             *view.counts.entry(id).or_default() =
                 plus(view.counts.get(&id).copied().unwrap_or_default(), &found);
-            view.counters.insert(id, *counters);
+            // The root has two: pages charged to nobody are under index 0.
+            let all = view.counters.entry(CgroupId(counters.id));
+            all.and_modify(|sum| *sum = both(sum, counters)).or_insert(*counters);
             let oldest = view.oldest.entry(id).or_default();
             *oldest = (*oldest).max(found.oldest);
             if let Some(cold) = asked.by.get(&id).and_then(|(_, policy)| view.cold.get_mut(policy)) {
@@ -160,6 +201,28 @@ impl Probes {
             }
         }
         view
+    }
+
+    /// Compares the map with the kernel's counters, and puts right what has differed for long enough. Returns whether
+    /// anything was changed.
+    pub(super) fn reconcile(&mut self, root: &Root, cgroups: &[CgroupSample], view: &MapView) -> bool {
+        let due = self.drift.look(cgroups, view, rustix::param::page_size() as u64, map::now());
+        let before = self.repaired;
+        let counters = if due.is_empty() { BTreeMap::new() } else { self.map.counters() };
+        for due in due {
+            let is_its = |(_, found): &(&u16, &Counters)| self.family.home(CgroupId(found.id)) == due.cgroup;
+            let owners = counters.iter().filter(is_its).map(|(owner, _)| *owner).collect();
+            let error = map::Error { owners, surplus: due.surplus, since: due.since };
+            let paths = self::owners(&counters, cgroups);
+            match gently(|| map::repair(root, &mut self.map, &paths, &error)) {
+                Ok(done) => {
+                    tracing::warn!(?due, ?done, "the map and memory.stat differed");
+                    self.repaired += done.pages();
+                }
+                Err(error) => tracing::warn!(?due, %error, "the map errs"),
+            }
+        }
+        self.repaired != before
     }
 
     /// What a round for the cgroup at `path` is about, and how many of its pages are this old.
@@ -173,8 +236,8 @@ impl Probes {
         let is_in = |cgroup: &&CgroupSample| cgroup.path == path || cgroup.path.starts_with(&below);
         let ids: Vec<u64> = cgroups.iter().filter(is_in).map(|cgroup| cgroup.id.0).collect();
         let counters = self.map.counters();
-        let owners: Vec<u16> =
-            counters.iter().filter(|(_, found)| ids.contains(&found.id)).map(|(owner, _)| *owner).collect();
+        let is_its = |(_, found): &(&u16, &Counters)| ids.contains(&self.family.home(CgroupId(found.id)).0);
+        let owners: Vec<u16> = counters.iter().filter(is_its).map(|(owner, _)| *owner).collect();
         let scan: Scan = self.map.scan(map::now(), |_| Some(older_than.0));
         let sum = owners.iter().fold(OwnerScan::default(), |sum, owner| sum.plus(&scan.owner(*owner)));
         (Subject { owners, zswap_pages: sum.slots(State::Zswap) }, sum.cold_pages)
@@ -182,10 +245,42 @@ impl Probes {
 
     /// Detaches and removes everything.
     pub(super) fn stop(self) {
-        let Self { loaded, map, events, logger, reserve: _ } = self;
+        let Self { loaded, map, events, logger, .. } = self;
         drop((map, events, logger));
         loaded.remove();
     }
+}
+
+/// Enters the slots that were in use before the probes.
+fn enter_what_was_before(root: &Root, map: &mut ShadowMap, cgroups: &[CgroupSample]) {
+    for cgroup in cgroups {
+        // The probe on its reader learns the cgroup's index. The root has no such file.
+        let _learned = root.read(&cgroup_file(&cgroup.path, "memory.current"));
+    }
+    map.name_root();
+    let counters = map.counters();
+    let owners = owners(&counters, cgroups);
+    match gently(|| map::walk(root, map, &owners)) {
+        Ok(walked) => tracing::info!(?walked, "slots that were in use before the probes"),
+        Err(error) => tracing::warn!(%error, "some slots that were in use before the probes stay unknown"),
+    }
+}
+
+/// Path of each cgroup → index of its counters.
+fn owners<'a>(counters: &BTreeMap<u16, Counters>, cgroups: &'a [CgroupSample]) -> BTreeMap<&'a str, u16> {
+    let indexes: BTreeMap<u64, u16> = counters.iter().map(|(index, found)| (found.id, *index)).collect();
+    let owner = |cgroup: &'a CgroupSample| Some((cgroup.path.as_str(), *indexes.get(&cgroup.id.0)?));
+    cgroups.iter().filter_map(owner).collect()
+}
+
+/// Does it on a thread that gives way to all others.
+fn gently<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let gentle = || {
+        let _as_before = rustix::process::nice(10);
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(gentle).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Waits for a ring buffer of the probes.
@@ -223,6 +318,28 @@ impl Asked {
 
 fn cold(older_than: Seconds) -> Cold {
     Cold { older_than, pages: Pages(0), compressed: Bytes(0), oldest: Seconds(0) }
+}
+
+/// The sum of the counters of one cgroup under two indexes.
+fn both(one: &Counters, other: &Counters) -> Counters {
+    let ages =
+        |one: &[u64; AGE_BUCKETS], other: &[u64; AGE_BUCKETS]| std::array::from_fn(|n| one[n] + other[n]);
+    Counters {
+        id: one.id,
+        stored_pages: one.stored_pages + other.stored_pages,
+        stored_bytes: one.stored_bytes + other.stored_bytes,
+        dropped_pages: one.dropped_pages + other.dropped_pages,
+        dropped_bytes: one.dropped_bytes + other.dropped_bytes,
+        loaded_pages: one.loaded_pages + other.loaded_pages,
+        written_back_pages: one.written_back_pages + other.written_back_pages,
+        written_back_bytes: one.written_back_bytes + other.written_back_bytes,
+        direct_pages: one.direct_pages + other.direct_pages,
+        zero_pages: one.zero_pages + other.zero_pages,
+        read_pages: one.read_pages + other.read_pages,
+        regret_pages: one.regret_pages + other.regret_pages,
+        load_age: ages(&one.load_age, &other.load_age),
+        written_back_age: ages(&one.written_back_age, &other.written_back_age),
+    }
 }
 
 fn plus(sum: Tiers, found: &OwnerScan) -> Tiers {

@@ -1,8 +1,9 @@
 //! The status made of what the tick saw. Pure: the agent hands it over.
 
-use swaptier_policies::{CgroupView, Limit, Snapshot};
+use swaptier_common::Frame;
+use swaptier_policies::{CgroupView, Limit, Snapshot, Tiers};
 
-use super::{Agent, probes::MapView};
+use super::{Agent, drift, probes::MapView};
 use crate::{
     sense::Sensed,
     serve::status::{AgentStatus, CgroupStatus, HeldStatus, HostStatus, MapStatus, SCHEMA, Status},
@@ -17,8 +18,10 @@ impl Agent {
         ready: &Result<&'static str, String>,
     ) -> Status {
         let host = &snapshot.host;
-        let map_pages: u64 = view.counts.values().map(|tiers| tiers.zswap.0).sum();
-        let drift_pages = self.probes.as_ref().map_or(0, |_| drift(map_pages, sensed, snapshot.page_size.0));
+        let sum = |pages: fn(&Tiers) -> u64| view.counts.values().map(pages).sum::<u64>();
+        let (known, unknown) = (sum(|tiers| tiers.zswap.0), sum(|tiers| tiers.unknown.0));
+        let of_kernel = zswapped(sensed, snapshot.page_size.0).filter(|_| self.probes.is_some());
+        let drift_pages = of_kernel.map_or(0, |kernel| drift::pages(known, unknown, kernel));
         Status {
             schema: SCHEMA,
             agent: AgentStatus {
@@ -44,7 +47,9 @@ impl Agent {
                 reason: self.probes.is_none().then(|| self.lost.join("; ")),
                 chunks: view.health.chunks,
                 locked_bytes: view.health.locked_bytes,
+                used_bytes: view.health.used_frames * size_of::<Frame>() as u64,
                 drift_pages,
+                repaired_pages: view.repaired,
                 recursion_misses: view.recursion_misses,
                 missed_events: view.health.missed_frames
                     + view.health.missed_areas
@@ -89,6 +94,10 @@ impl Agent {
                         phys_pages: tiers.map(|tiers| tiers.phys.0),
                         zero_pages: tiers.map(|tiers| tiers.zero.0),
                         folio_pages: tiers.map(|tiers| tiers.folio.0),
+                        drift_pages: tiers.zip(cgroup.zswap_original).map(|(tiers, original)| {
+                            let kernel = original.0 / snapshot.page_size.0;
+                            drift::pages(tiers.zswap.0, tiers.unknown.0, kernel)
+                        }),
                         unknown_pages: tiers.map(|tiers| tiers.unknown.0),
                         cold_pages: cgroup.cold.map(|cold| cold.pages.0),
                         older_than_seconds: cgroup.cold.map(|cold| cold.older_than.0),
@@ -132,8 +141,8 @@ fn state(drift_pages: i64) -> &'static str {
     if drift_pages.unsigned_abs() <= MOMENT { "exact" } else { "behind" }
 }
 
-/// The map's pages less the kernel's own, which the root's `memory.stat` counts for all.
-fn drift(map_pages: u64, sensed: &Sensed, page: u64) -> i64 {
-    let root = sensed.cgroups.iter().find(|cgroup| cgroup.path.is_empty());
-    root.and_then(|root| root.stat.zswapped).map_or(0, |bytes| map_pages as i64 - (bytes / page) as i64)
+/// Pages in zswap by the kernel's own count: the root's `memory.stat` counts for all.
+fn zswapped(sensed: &Sensed, page: u64) -> Option<u64> {
+    let root = sensed.cgroups.iter().find(|cgroup| cgroup.path.is_empty())?;
+    root.stat.zswapped.map(|bytes| bytes / page)
 }

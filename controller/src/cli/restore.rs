@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// Leaves out damaged lines of the undo log
     #[arg(long)]
     force: bool,
+    /// Leaves the probes of a killed agent and their map to the next one
+    #[arg(long)]
+    keep_map: bool,
     /// The state folder, if it is another than the configured one
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -74,7 +77,9 @@ fn give_back(root: &Root, args: &Args) -> std::result::Result<Said, Failure> {
     leftovers::await_guardian(root);
     let report = journal::restore(root, &mut undo, false);
     leftovers::sweep(root);
-    leftovers::unpin(root);
+    if !args.keep_map {
+        leftovers::unpin(root);
+    }
     Ok(said(undo.voided(), report))
 }
 
@@ -158,7 +163,7 @@ mod tests {
     }
 
     fn args(dry_run: bool) -> Args {
-        Args { dry_run, force: false, state_dir: None, json: false }
+        Args { dry_run, force: false, state_dir: None, json: false, keep_map: false }
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::HookError;
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Functions the probes may be attached to, on any kernel.
-pub const FUNCTIONS: [&str; 16] = [
+pub const FUNCTIONS: [&str; 17] = [
+    "memory_current_read",
     "shrink_worker",
     "shrink_memcg_cb",
     "list_lru_add",
@@ -62,11 +63,12 @@ pub struct Facts {
 }
 
 /// Global of the probes ← path of the member: structure, then members, through anonymous ones.
-const OFFSETS: [(&str, &str, &[&str]); 14] = [
+const OFFSETS: [(&str, &str, &[&str]); 15] = [
     ("ZSWAP_ENTRY_LRU", "zswap_entry", &["lru"]),
     ("ZSWAP_ENTRY_SWPENTRY", "zswap_entry", &["swpentry"]),
     ("ZSWAP_ENTRY_LENGTH", "zswap_entry", &["length"]),
     ("MEM_CGROUP_ID", "mem_cgroup", &["id", "id"]),
+    ("MEM_CGROUP_CSS", "mem_cgroup", &["css"]),
     ("MEM_CGROUP_CGROUP", "mem_cgroup", &["css", "cgroup"]),
     ("CGROUP_KN", "cgroup", &["kn"]),
     ("KERNFS_NODE_ID", "kernfs_node", &["id"]),

@@ -1,21 +1,26 @@
-//! Loading and attaching the probes, and taking them away again. Does what `coverage` planned.
+//! Loading and attaching the probes, taking over those of a dead agent, and taking them away again. Does what
+//! `coverage` planned.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
+    os::fd::{AsFd as _, BorrowedFd},
     path::{Path, PathBuf},
 };
 
 use aya::{
     Btf, Ebpf, EbpfLoader, VerifierLogLevel,
-    maps::{MapData, RingBuf},
-    programs::{FEntry, FExit, Program},
+    maps::{Map, MapData, RingBuf},
+    programs::{FEntry, FExit, Program, ProgramFd, links::FdLink, loaded_programs},
 };
+use aya_log::EbpfLogger;
 use swaptier_common::{LAYOUT, PAGE_CLUSTERS};
 
 use super::{
     HookError,
     coverage::{At, Attach, Coverage, cover},
     facts::{Facts, Returns, VMLINUX_BTF, read_facts},
+    links::{Pinned, Sets},
     misses::recursion_misses,
 };
 use crate::fault;
@@ -29,8 +34,7 @@ static OBJECT: &[u8] =
 const MAPS: [&str; 9] =
     ["CONTROL", "AREAS", "DIRECTORY", "FREE_FRAMES", "FRAMES", "CGROUPS", "EVENTS", "ALARMS", "AYA_LOGS"];
 
-/// Copies of each program that keeps the map. The kernel skips a program on a CPU where a preempted task is
-/// still inside it; two were never skipped together in any measured run.
+/// Objects that are loaded: one for each copy of a program that keeps the map.
 const COPIES: usize = 2;
 
 /// Where the maps are pinned: a folder for each layout, so that a map of another version is never opened.
@@ -49,11 +53,30 @@ pub struct Hooks {
     pub is_logging: bool,
 }
 
-/// The probes in the kernel. Dropping it detaches them; [`Loaded::remove`] also unpins the maps.
+/// The probes in the kernel. They are pinned: dropping it leaves them attached, for the next agent to adopt;
+/// [`Loaded::remove`] takes them away.
 pub struct Loaded {
+    /// What this process loaded; nothing after adopting.
     copies: Vec<Ebpf>,
+    /// Every attached program.
+    links: Vec<Pinned>,
+    /// For each link the program behind it, and the instructions the verifier walked through; only after adopting.
+    adopted: Vec<(usize, ProgramFd, u32)>,
+    origin: Origin,
+    build: u64,
     pins: PathBuf,
     coverage: Coverage,
+}
+
+/// Where the map comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It begins now.
+    New,
+    /// A dead agent's, with its programs attached all the time: nothing was missed.
+    Adopted,
+    /// A dead agent's of another build: its programs stay until those of this build are attached.
+    TakenOver,
 }
 
 /// One program as the kernel runs it.
@@ -69,8 +92,21 @@ pub struct ProgramReport {
     pub verified_instructions: u32,
 }
 
+impl ProgramReport {
+    fn of(attach: &Attach) -> Self {
+        let function = attach.function.clone();
+        Self { program: attach.program, function, recursion_misses: 0, verified_instructions: 0 }
+    }
+
+    fn add(&mut self, program: BorrowedFd<'_>, verified: u32) {
+        self.recursion_misses += recursion_misses(program).unwrap_or(0);
+        self.verified_instructions = self.verified_instructions.max(verified);
+    }
+}
+
 impl Hooks {
-    /// Loads every program and makes every map, attached to nothing yet.
+    /// Adopts what a dead agent of this build left attached. Else loads every program, attached to nothing yet, on the
+    /// maps a dead agent of another build left, or on new ones.
     ///
     /// # Errors
     /// What the kernel lacks or refuses; nothing is left pinned then.
@@ -79,10 +115,21 @@ impl Hooks {
         let coverage = cover(&facts).map_err(|missing| HookError::Uncovered(missing.join(", ")))?;
         let zswap_lru = zswap_list_lru()?;
         let btf = Btf::from_sys_fs().map_err(|source| HookError::Object(source.into()))?;
-        remove_pins(&self.pins)?;
+        let build = self.build(&facts, zswap_lru, &coverage);
+        let (sets, pins) = (Sets::below(&self.pins), self.pins.clone());
+        let is_kept = sets.is_any_complete() && has_maps(&self.pins, self.directory_pages);
+        if is_kept && let Some(links) = sets.adopt(build, &coverage.attach) {
+            let (adopted, copies) = (programs_of(&links), Vec::new());
+            return Ok(Loaded { copies, links, adopted, origin: Origin::Adopted, build, pins, coverage });
+        }
+        if !is_kept {
+            remove_pins(&self.pins)?;
+        }
         fs::create_dir_all(&self.pins).map_err(|source| self.pin_error(source))?;
         fault::point("load.folder");
-        let mut loaded = Loaded { copies: Vec::new(), pins: self.pins.clone(), coverage };
+        let origin = if is_kept { Origin::TakenOver } else { Origin::New };
+        let (copies, links, adopted) = (Vec::new(), Vec::new(), Vec::new());
+        let mut loaded = Loaded { copies, links, adopted, origin, build, pins, coverage };
         for copy in 0..COPIES {
             let done = self.object(&facts, zswap_lru, &btf).and_then(|mut ebpf| {
                 for attach in loaded.coverage.attach.iter().filter(|attach| copy == 0 || attach.keeps_map) {
@@ -128,26 +175,56 @@ impl Hooks {
         loader.load(OBJECT).map_err(HookError::Object)
     }
 
+    /// Names what is loaded: programs that differ in nothing have the same number.
+    fn build(&self, facts: &Facts, zswap_lru: u64, coverage: &Coverage) -> u64 {
+        let settings = format!("{self:?} {facts:?} {zswap_lru} {coverage:?}");
+        // FNV-1a, 64 bits.
+        OBJECT.iter().chain(settings.as_bytes()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    }
+
     fn pin_error(&self, source: io::Error) -> HookError {
         HookError::PinFolder { path: self.pins.clone(), source }
     }
 }
 
 impl Loaded {
-    /// Attaches every copy of every program. The order matters: what ends a state comes before what begins it.
+    /// Attaches every copy of every program, unless they were adopted. The order matters: what ends a state comes
+    /// before what begins it. Those that keep the map may see an event together with a dead agent's, since only one
+    /// of all copies counts it; those that only count must not.
     ///
     /// # Errors
-    /// The program the kernel refused; those before it stay attached until this value is dropped.
+    /// The program the kernel refused; [`Loaded::remove`] takes away those before it.
     pub fn attach(&mut self) -> Result<(), HookError> {
-        for attach in &self.coverage.attach {
-            let copies = if attach.keeps_map { COPIES } else { 1 };
-            for ebpf in &mut self.copies[..copies] {
-                attach_program(ebpf, attach)?;
+        if self.origin == Origin::Adopted {
+            return Ok(());
+        }
+        let pins = self.pins.clone();
+        let (sets, error) =
+            (Sets::below(&pins), |source| HookError::PinFolder { path: pins.clone(), source });
+        sets.begin().map_err(error)?;
+        self.attach_where(&sets, |attach| attach.keeps_map)?;
+        sets.detach_complete().map_err(error)?;
+        self.attach_where(&sets, |attach| !attach.keeps_map)?;
+        sets.end(self.build).map_err(error)?;
+        fault::point("attach.done");
+        Ok(())
+    }
+
+    fn attach_where(&mut self, sets: &Sets<'_>, is_meant: fn(&Attach) -> bool) -> Result<(), HookError> {
+        for (nth, attach) in self.coverage.attach.iter().enumerate().filter(|(_, attach)| is_meant(attach)) {
+            for (ebpf, name) in self.copies.iter_mut().zip(attach.pins()) {
+                self.links.push(sets.pin(nth, &name, attach_program(ebpf, attach)?)?);
             }
             fault::point("attach.half");
         }
-        fault::point("attach.done");
         Ok(())
+    }
+
+    /// Where the map comes from.
+    pub fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// What is not seen on this kernel, one sentence each.
@@ -155,45 +232,44 @@ impl Loaded {
         &self.coverage.lost
     }
 
-    /// The ring buffer of rare events; it can be taken once.
+    /// The ring buffer of rare events.
     ///
     /// # Errors
-    /// It was taken before, or the object is of another build.
-    pub fn take_events(&mut self) -> Result<RingBuf<MapData>, HookError> {
-        let map = self.copies.first_mut().and_then(|ebpf| ebpf.take_map("EVENTS"));
-        RingBuf::try_from(map.ok_or(HookError::Map("EVENTS"))?)
-            .map_err(|source| HookError::MapUse { map: "EVENTS", source })
+    /// It is not pinned, or something else is.
+    pub fn events(&self) -> Result<RingBuf<MapData>, HookError> {
+        let error = |source| HookError::MapUse { map: "EVENTS", source };
+        let map = MapData::from_pin(self.pins.join("EVENTS")).map_err(error)?;
+        Map::from_map_data(map).and_then(RingBuf::try_from).map_err(error)
     }
 
-    /// The object through which the probes' own diagnostics are read.
-    pub fn first_copy(&mut self) -> Option<&mut Ebpf> {
-        self.copies.first_mut()
+    /// The reader of the probes' own diagnostics.
+    pub fn logger(&mut self) -> Option<EbpfLogger<&'static dyn log::Log>> {
+        match self.copies.first_mut() {
+            Some(ebpf) => EbpfLogger::init(ebpf).ok(),
+            // Whichever of the programs says something knows the map.
+            None => self
+                .links
+                .iter()
+                .find_map(|pinned| EbpfLogger::init_from_id(pinned.link.info().ok()?.program_id()).ok()),
+        }
     }
 
     /// Cost and losses of each program.
     pub fn programs(&self) -> Vec<ProgramReport> {
-        self.coverage
-            .attach
-            .iter()
-            .map(|attach| {
-                let copies = self.copies.iter().filter_map(|ebpf| ebpf.program(attach.program));
-                let mut report = ProgramReport {
-                    program: attach.program,
-                    function: attach.function.clone(),
-                    recursion_misses: 0,
-                    verified_instructions: 0,
-                };
-                for program in copies {
-                    if let Ok(fd) = program.fd() {
-                        use std::os::fd::AsFd as _;
-                        report.recursion_misses += recursion_misses(fd.as_fd()).unwrap_or(0);
-                    }
-                    let verified = program.info().ok().and_then(|info| info.verified_instruction_count());
-                    report.verified_instructions = report.verified_instructions.max(verified.unwrap_or(0));
+        let mut reports: Vec<ProgramReport> = self.coverage.attach.iter().map(ProgramReport::of).collect();
+        for (attach, program, verified) in &self.adopted {
+            reports[*attach].add(program.as_fd(), *verified);
+        }
+        for (report, attach) in reports.iter_mut().zip(&self.coverage.attach) {
+            let copies = self.copies.iter().take(attach.copies());
+            for program in copies.filter_map(|ebpf| ebpf.program(attach.program)) {
+                let verified = program.info().ok().and_then(|info| info.verified_instruction_count());
+                if let Ok(fd) = program.fd() {
+                    report.add(fd.as_fd(), verified.unwrap_or(0));
                 }
-                report
-            })
-            .collect()
+            }
+        }
+        reports
     }
 
     /// Detaches everything and unpins the maps.
@@ -224,17 +300,44 @@ fn load_program(ebpf: &mut Ebpf, attach: &Attach, btf: &Btf) -> Result<(), HookE
     }
 }
 
-fn attach_program(ebpf: &mut Ebpf, attach: &Attach) -> Result<(), HookError> {
+/// Attaches a program and takes its link out of aya's hands, which would detach it in the end.
+fn attach_program(ebpf: &mut Ebpf, attach: &Attach) -> Result<FdLink, HookError> {
     let error =
         |source| HookError::Program { program: attach.program, function: attach.function.clone(), source };
     match ebpf.program_mut(attach.program).ok_or(HookError::Map(attach.program))? {
-        Program::FEntry(program) => program.attach().map(drop).map_err(error),
-        Program::FExit(program) => program.attach().map(drop).map_err(error),
+        Program::FEntry(program) => {
+            let id = program.attach().map_err(error)?;
+            program.take_link(id).map(FdLink::from).map_err(error)
+        }
+        Program::FExit(program) => {
+            let id = program.attach().map_err(error)?;
+            program.take_link(id).map(FdLink::from).map_err(error)
+        }
         _ => Err(HookError::Map(attach.program)),
     }
 }
 
-/// Removes the pins of a dead agent. Its links died with it, so the maps behind them are only memory.
+/// Whether every map is pinned here, with a directory of this many pages.
+fn has_maps(pins: &Path, directory_pages: u32) -> bool {
+    let entries =
+        |name| MapData::from_pin(pins.join(name)).and_then(|map| map.info()).map(|info| info.max_entries());
+    MAPS.iter().all(|name| entries(*name).is_ok_and(|found| *name != "DIRECTORY" || found == directory_pages))
+}
+
+/// The programs behind links, each with the instructions the verifier walked through.
+fn programs_of(links: &[Pinned]) -> Vec<(usize, ProgramFd, u32)> {
+    let info = |pinned: &Pinned| pinned.link.info().ok().map(|info| (info.program_id(), pinned.attach));
+    let by_id: BTreeMap<u32, usize> = links.iter().filter_map(info).collect();
+    loaded_programs()
+        .flatten()
+        .filter_map(|program| {
+            let attach = *by_id.get(&program.id())?;
+            Some((attach, program.fd().ok()?, program.verified_instruction_count().unwrap_or(0)))
+        })
+        .collect()
+}
+
+/// Removes the pins of a dead agent: its programs are detached, and the map is gone.
 ///
 /// # Errors
 /// The folder is there and cannot be removed.

@@ -1,16 +1,17 @@
 //! The kernel side of the shadow map, seen from user space: which functions to watch on this kernel, where the
 //! members of its structures are, loading, attaching, and how many events the kernel skipped.
 //!
-//! `facts` reads BTF, `coverage` decides (pure), `load` acts. What the probes write is read by `map`.
+//! `facts` reads BTF, `coverage` decides (pure), `load` acts, `links` keeps what is attached for the next agent. What the probes write is read by `map`.
 
 pub mod coverage;
 pub mod facts;
+mod links;
 pub mod load;
 mod misses;
 
 use std::path::PathBuf;
 
-pub use load::{Hooks, Loaded};
+pub use load::{Hooks, Loaded, Origin};
 
 /// Why the probes are not running. The agent then runs on cgroup files alone and says so.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,9 @@
 //! system call. What it means is decided elsewhere.
 //!
 //! `memory` maps it, `scan` walks the slots' words (pure), this file owns both sides: it gives frames and
-//! counters to the probes before they run short, and answers what is asked of the map.
+//! counters to the probes before they run short, and answers what is asked of the map. `slots` finds and changes one
+//! slot's word as the probes do, `frames` gives back those in no use; `walk` enters what was in swap before them, which `pagemap` finds, and
+//! `repair` takes out what has left unseen.
 
 /// The 8-byte word of a field in a mapped structure.
 macro_rules! field {
@@ -11,9 +13,14 @@ macro_rules! field {
     };
 }
 
+mod frames;
 mod memory;
 mod meter;
+mod pagemap;
+mod repair;
 pub mod scan;
+mod slots;
+mod walk;
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +40,9 @@ use swaptier_common::{
 use crate::fault;
 use memory::Mapping;
 pub use meter::{Meter, Reading};
+pub use repair::{Error, Repaired, repair};
 pub use scan::{OwnerScan, Scan};
+pub use walk::{Walked, walk};
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
 const MMAPABLE: u32 = 1 << 10;
@@ -83,6 +92,8 @@ pub struct Health {
     pub locked_bytes: u64,
     /// Frames ready for the probes.
     pub free_frames: u64,
+    /// Frames that clusters of swap slots have (4 KiB each).
+    pub used_frames: u64,
     /// Events lost because no frame was ready.
     pub missed_frames: u64,
     /// Events lost because the swap area is unknown.
@@ -103,6 +114,10 @@ pub struct ShadowMap {
     chunks: Vec<Mapping>,
     cgroups: ArrayOfMaps<MapData, MapData>,
     blocks: Vec<Mapping>,
+    /// Frames in no use that are not on the ring: it is only so long.
+    spare: Vec<u32>,
+    /// Cell of the directory where the search for idle frames goes on.
+    swept: usize,
 }
 
 impl ShadowMap {
@@ -120,6 +135,8 @@ impl ShadowMap {
             chunks: Vec::new(),
             cgroups: open_outer(pins, "CGROUPS")?,
             blocks: Vec::new(),
+            spare: Vec::new(),
+            swept: 0,
         };
         map.follow()?;
         Ok(map)
@@ -151,7 +168,10 @@ impl ShadowMap {
         let reserve = reserve.min((FREE_RING - CHUNK_FRAMES) as u64);
         field!(self.control, Control, ring_low).store(reserve / 2, Ordering::Relaxed);
         while self.free_frames() < reserve {
-            self.add_chunk()?;
+            match self.spare.pop() {
+                Some(frame) => self.hand_over(frame),
+                None => self.add_chunk()?,
+            }
         }
         Ok(())
     }
@@ -199,14 +219,29 @@ impl ShadowMap {
 
     /// Swap areas the probes know: type → area.
     pub fn areas(&self) -> BTreeMap<u32, Area> {
+        (0..MAX_AREAS as u32).filter_map(|kind| Some((kind, self.area(kind)?))).collect()
+    }
+
+    /// The area of this type, if the probes know one.
+    fn area(&self, kind: u32) -> Option<Area> {
         let words = size_of::<Area>() / 4;
-        (0..MAX_AREAS)
-            .map(|kind| {
-                let at = |nth| self.areas.half(kind * words + nth).load(Ordering::Relaxed);
-                (kind as u32, Area { slots: at(0), base: at(1), clusters: at(2), generation: at(3) })
-            })
-            .filter(|(_, area)| area.slots != 0)
-            .collect()
+        let at = |nth| self.areas.half(kind as usize * words + nth).load(Ordering::Relaxed);
+        let is_area = (kind as usize) < MAX_AREAS && at(0) != 0;
+        is_area.then(|| Area { slots: at(0), base: at(1), clusters: at(2), generation: at(3) })
+    }
+
+    /// Starts the count of the worker's runs anew: while its programs were exchanged, a beginning or an end may have
+    /// been missed.
+    pub fn forget_worker_runs(&self) {
+        let begun = field!(self.control, Control, worker_begun).load(Ordering::Relaxed);
+        field!(self.control, Control, worker_ended).store(begun, Ordering::Relaxed);
+    }
+
+    /// Names the counters with index 0, of pages that no memory cgroup owns: they are the root's.
+    pub fn name_root(&self) {
+        if let Some(block) = self.blocks.first() {
+            let _named = block.word(0).compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     /// The counters of every cgroup that ever swapped: index → counters.
@@ -245,6 +280,7 @@ impl ShadowMap {
             chunks: self.chunks.len() as u64,
             locked_bytes: parts.map(|part| part.bytes() as u64).sum(),
             free_frames: self.free_frames(),
+            used_frames: self.frames_in_use(),
             missed_frames: read(field!(self.control, Control, missed_frames)),
             missed_areas: read(field!(self.control, Control, missed_areas)),
             missed_cgroups: read(field!(self.control, Control, missed_cgroups)),

@@ -81,8 +81,15 @@ pub struct MapStatus {
     pub chunks: u64,
     /// Bytes of kernel memory it holds.
     pub locked_bytes: u64,
-    /// Pages in zswap by the map, less those by the kernel's own count (the root's `memory.stat`).
+    /// Bytes of its frames that clusters of swap slots have: what it would hold without any reserve.
+    #[serde(default)]
+    pub used_bytes: u64,
+    /// Pages in zswap by the map, less those by the kernel's own count (the root's `memory.stat`). Unknown pages may be
+    /// in zswap, and each explains a difference of one.
     pub drift_pages: i64,
+    /// Slots that were wrong in the map and were put right, since the agent started.
+    #[serde(default)]
+    pub repaired_pages: u64,
     /// Runs of the probes that the kernel skipped.
     pub recursion_misses: u64,
     /// Events lost: no frame free, unknown area, no counters.
@@ -117,6 +124,9 @@ pub struct CgroupStatus {
     /// Slots of which nothing is known yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_pages: Option<u64>,
+    /// As the map's `drift_pages`, for this cgroup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_pages: Option<i64>,
     /// Pages in zswap for at least `older_than_seconds`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold_pages: Option<u64>,

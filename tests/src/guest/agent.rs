@@ -66,8 +66,16 @@ impl Agent {
     /// # Errors
     /// When it ends, or is not up within a minute (loading programs takes its time under emulation).
     pub fn start(arguments: &[&str]) -> Result<Agent> {
+        Agent::start_with(arguments, &[])
+    }
+
+    /// The same with environment variables.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Agent> {
         let mut command = Command::new(sibling("swaptier")?);
-        command.arg("agent").args(arguments);
+        command.arg("agent").args(arguments).envs(variables.iter().copied());
         let mut agent = Agent { process: Process::spawn("swaptier-agent", &mut command)? };
         wait_for("the agent to answer `status`", Duration::from_secs(60), || {
             if !agent.process.is_running()? {

@@ -41,6 +41,12 @@ pub struct MapView {
     pub locked_bytes: u64,
     /// Pages in zswap by the map minus by the kernel, host-wide, when last compared.
     pub drift_pages: i64,
+    /// Slots that were wrong and were put right.
+    pub repaired_pages: u64,
+    /// Chunks of 256 KiB it has.
+    pub chunks: u64,
+    /// Bytes of them that hold the words of clusters in use.
+    pub used_bytes: u64,
 }
 
 /// One cgroup.
@@ -65,6 +71,8 @@ pub struct CgroupView {
     pub older_than_seconds: Option<u64>,
     /// Age of its oldest page in zswap.
     pub oldest_seconds: Option<u64>,
+    /// Pages stored in zswap since the map began.
+    pub stored_pages: u64,
     /// Pages written back since the map began.
     pub written_back_pages: u64,
 }

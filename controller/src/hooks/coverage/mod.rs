@@ -25,6 +25,20 @@ pub struct Attach {
     pub keeps_map: bool,
 }
 
+impl Attach {
+    /// Copies that are attached: the kernel skips a program on a CPU where a preempted task is still inside it; two
+    /// were never skipped together in any measured run.
+    pub fn copies(&self) -> usize {
+        if self.keeps_map { 2 } else { 1 }
+    }
+
+    /// Names of the pins of its links, by copy. No dots: bpffs keeps them for itself.
+    pub fn pins(&self) -> impl Iterator<Item = String> {
+        let program = self.program;
+        (0..self.copies()).map(move |copy| format!("{program}-{copy}"))
+    }
+}
+
 /// One thing that must be seen, and the ways to see it, best first.
 struct Hook {
     sees: &'static str,
@@ -80,6 +94,9 @@ fn walk_callback(parameters: &[String], returns: Returns) -> bool {
 fn locked_walk_callback(parameters: &[String], returns: Returns) -> bool {
     parameters.len() == 4 && parameters[2] == "lock" && returns == Returns::Int
 }
+fn css_first(parameters: &[String], _: Returns) -> bool {
+    parameters.first().is_some_and(|name| name == "css")
+}
 fn lru_item(parameters: &[String], _: Returns) -> bool {
     parameters.len() == 4 && parameters[0] == "lru" && parameters[3] == "memcg"
 }
@@ -95,7 +112,7 @@ const fn way(
 
 /// In the order of attaching: what ends a state before what begins it, so that nothing begun while we attach
 /// is missed when it ends.
-const HOOKS: [Hook; 15] = [
+const HOOKS: [Hook; 16] = [
     Hook {
         sees: "swap areas switched on",
         need: Need::Map,
@@ -110,6 +127,11 @@ const HOOKS: [Hook; 15] = [
         sees: "swap areas that were there before",
         need: Need::Or("slots of swap areas switched on before the agent are not tracked"),
         ways: &[way("swap_show", "swap_show", At::Entry, always)],
+    },
+    Hook {
+        sees: "indexes of cgroups",
+        need: Need::Count("pages in swap before the agent have no owner until their cgroup swaps again"),
+        ways: &[way("memory_current_read", "memory_current_read", At::Entry, css_first)],
     },
     Hook {
         sees: "slots freed",

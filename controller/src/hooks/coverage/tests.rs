@@ -15,7 +15,8 @@ fn facts(functions: &[(&str, &str, Returns)]) -> Facts {
     Facts { functions, globals: BTreeMap::new() }
 }
 
-const COMMON: [(&str, &str, Returns); 9] = [
+const COMMON: [(&str, &str, Returns); 10] = [
+    ("memory_current_read", "css cft", Returns::Int),
     ("shrink_worker", "w", Returns::Void),
     ("list_lru_add", "lru item nid memcg", Returns::Bool),
     ("zswap_entry_free", "entry", Returns::Void),

@@ -48,7 +48,7 @@ pub(super) fn map_equals_memory_stat() -> Result<()> {
 }
 
 /// Compares the three sums as soon as the map's figures are of after the step; prints them.
-fn same_sums(cgroup: &Cgroup, step: &str) -> Result<()> {
+pub(super) fn same_sums(cgroup: &Cgroup, step: &str) -> Result<()> {
     let mut seen = String::new();
     let same = wait_for("the map to equal memory.stat", Duration::from_secs(10), || {
         let map = Status::read()?.cgroup(cgroup.path());

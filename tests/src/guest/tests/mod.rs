@@ -1,7 +1,9 @@
 //! The guest tests: claims about swaptier on a real kernel, whose counters are the referee. One table, one file a subject.
 
 mod agent;
+mod exact;
 mod kill;
+mod map;
 mod workload;
 
 use super::runner::Test;
@@ -17,6 +19,11 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "freed_memory_leaves_zswap", run: workload::freed_memory_leaves_zswap },
     Test { name: "large_file_cache_is_file_memory_and_verified", run: workload::large_file_cache },
     Test { name: "map_equals_memory_stat", run: agent::map_equals_memory_stat },
+    Test { name: "shadow_map_begins_with_what_was_there", run: map::slots_from_before_have_their_owner },
+    Test { name: "map_is_exact_when_a_cgroup_is_removed", run: exact::removed_cgroups },
+    Test { name: "map_is_exact_when_swap_areas_come_and_go", run: exact::areas_that_come_and_go },
+    Test { name: "shadow_map_outlives_its_agent", run: map::a_killed_agent_leaves_its_map_to_the_next },
+    Test { name: "shadow_map_follows_used_slots", run: map::memory_follows_used_slots },
     Test { name: "writeback_hits_its_number_and_nobody_else", run: agent::writeback_hits_its_number },
     Test {
         name: "restore_after_kill_gives_everything_back",
