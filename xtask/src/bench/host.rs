@@ -20,7 +20,8 @@ pub(super) fn run(args: &Bench) -> Result<u8> {
     if !args.no_build {
         say::step("building swaptier-bench");
         let mut cargo = Command::new("cargo");
-        cargo.current_dir(paths::root()).args(["build", "--release", "--quiet", "--package", "swaptier-tests"]);
+        cargo.current_dir(paths::root()).args(["build", "--release", "--quiet"]);
+        cargo.args(["--package", "swaptier-tests"]);
         cargo.args(["--features", "bench", "--bin", "swaptier-bench"]);
         cargo.arg("--target-dir").arg(paths::root().join("target"));
         say::patiently("compiling", || say::show("building swaptier-bench", &mut cargo))?;
