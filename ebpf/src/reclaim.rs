@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use swaptier_common::control::Control;
 
-use crate::shadow::{add, control};
+use crate::shadow::{add, control, peek};
 
 /// `LRU_REMOVED_RETRY` (include/linux/list_lru.h): the entry was written back.
 const WRITTEN_BACK: i32 = 1;
@@ -36,11 +36,16 @@ pub fn shrink_worker_enter(_ctx: FEntryContext) -> i32 {
     0
 }
 
-/// `shrink_worker(work)` returned.
+/// `shrink_worker(work)` returned. The count is set and not raised: a run that was under way while the probes were
+/// attached would leave the two apart for good.
 #[fexit]
 pub fn shrink_worker_exit(_ctx: FExitContext) -> i32 {
     if let Some(control) = control() {
-        add(control, offset_of!(Control, worker_ended), 1);
+        // SAFETY: fields of a map value, each one word; only one run is under way.
+        unsafe {
+            let begun = peek(&raw const (*control).worker_begun);
+            core::ptr::write_volatile(&raw mut (*control).worker_ended, begun);
+        }
     }
     0
 }

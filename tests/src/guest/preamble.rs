@@ -12,6 +12,8 @@ const COMMAND: &str = "/etc/guest/command";
 pub const SWAP_DISK: &str = "/dev/vda";
 /// Disk for files: its beginning is overwritten.
 pub const SCRATCH_DISK: &str = "/dev/vdb";
+/// A disk for a second swap area.
+pub const SECOND_SWAP_DISK: &str = "/dev/vdc";
 
 /// Magic numbers of file systems (linux/magic.h). The root of a guest is its initramfs: one of the first two.
 const RAMFS: u64 = 0x8584_58f6;

@@ -97,9 +97,10 @@ impl Guest {
         }
     }
 
-    /// The same with what `swaptier-guest` expects: `/dev/vda` for swap, `/dev/vdb` for files.
+    /// The same with what `swaptier-guest` expects: `/dev/vda` for swap, `/dev/vdb` for files, `/dev/vdc` for a second
+    /// swap area.
     pub(crate) fn with_disks(kernel: &str) -> Self {
-        Self { disks: vec![2 << 30, 1 << 30], ..Self::new(kernel) }
+        Self { disks: vec![2 << 30, 1 << 30, 1 << 30], ..Self::new(kernel) }
     }
 
     /// Boots it and passes the command's output on as it comes.

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use super::Watch;
 use super::reading::{WRITTEN_BACK, ZERO, phys};
 use crate::guest::kernel::vmstat;
-use crate::guest::preamble::SCRATCH_DISK;
+use crate::guest::preamble::SECOND_SWAP_DISK;
 use crate::guest::swap::SwapArea;
 use crate::guest::workload::Workload;
 use crate::guest::zswap;
@@ -48,7 +48,7 @@ pub(super) fn areas_come_and_go(watch: &mut Watch) -> Result<()> {
     let mut workload = Workload::spawn(&cgroup, MIXED)?;
     workload.command("pageout cold 0..1000")?;
     watch.is_spare_in_use = true;
-    let area = SwapArea::set_up(Path::new(SCRATCH_DISK), None, ABOVE)?;
+    let area = SwapArea::set_up(Path::new(SECOND_SWAP_DISK), None, ABOVE)?;
     workload.command("pageout cold 1000..6000")?;
     ensure!(area.used()? > 0, "the second area was not used");
     watch.quiet("came", &cgroup, &[ZERO])?;
@@ -56,7 +56,7 @@ pub(super) fn areas_come_and_go(watch: &mut Watch) -> Result<()> {
     watch.is_spare_in_use = false;
     watch.quiet("went", &cgroup, &[WRITTEN_BACK])?;
     watch.is_spare_in_use = true;
-    let area = SwapArea::set_up(Path::new(SCRATCH_DISK), Some(5_000), ABOVE)?;
+    let area = SwapArea::set_up(Path::new(SECOND_SWAP_DISK), Some(5_000), ABOVE)?;
     workload.command("write cold 1000..6000")?;
     workload.command("pageout cold")?;
     watch.quiet("came back smaller", &cgroup, &[WRITTEN_BACK])?;
@@ -73,7 +73,7 @@ pub(super) fn area_priorities(watch: &mut Watch) -> Result<()> {
     let mut workload = Workload::spawn(&cgroup, MIXED)?;
     watch.is_spare_in_use = true;
     // One page is the header: 1,023 slots.
-    let area = SwapArea::set_up(Path::new(SCRATCH_DISK), Some(1_024), ABOVE)?;
+    let area = SwapArea::set_up(Path::new(SECOND_SWAP_DISK), Some(1_024), ABOVE)?;
     let base = vmstat("pswpout")?;
     workload.command("pageout cold")?;
     ensure!(area.used()? > 900 << 12, "the area in front was not filled: {} bytes", area.used()?);
@@ -83,7 +83,7 @@ pub(super) fn area_priorities(watch: &mut Watch) -> Result<()> {
     workload.command("pageout cold")?;
     watch.quiet("full again", &cgroup, &[WRITTEN_BACK])?;
     drop(area);
-    let area = SwapArea::set_up(Path::new(SCRATCH_DISK), None, BELOW)?;
+    let area = SwapArea::set_up(Path::new(SECOND_SWAP_DISK), None, BELOW)?;
     workload.command("write cold")?;
     workload.command("pageout cold")?;
     watch.quiet("behind", &cgroup, &[WRITTEN_BACK])?;

@@ -12,7 +12,7 @@ use super::Watch;
 use crate::guest::agent::swaptier_json;
 use crate::guest::cgroup::Cgroup;
 use crate::guest::kernel::{self, page_size};
-use crate::guest::preamble::SCRATCH_DISK;
+use crate::guest::preamble::SECOND_SWAP_DISK;
 use crate::guest::swap::SwapArea;
 use crate::guest::zswap;
 
@@ -223,7 +223,7 @@ impl Watch {
         if self.is_spare_in_use || !has_slot_caches()? {
             return Ok(());
         }
-        drop(SwapArea::set_up(Path::new(SCRATCH_DISK), Some(SPARE_PAGES), 0)?);
+        drop(SwapArea::set_up(Path::new(SECOND_SWAP_DISK), Some(SPARE_PAGES), 0)?);
         if kernel::swaps()?.len() != 1 {
             bail!("the spare swap area did not go");
         }
