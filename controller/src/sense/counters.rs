@@ -19,17 +19,33 @@ macro_rules! counters {
             /// that is no number leaves its counter unknown.
             pub fn parse(text: &str) -> $name {
                 let mut counters = $name::default();
-                for line in text.lines() {
-                    let Some((key, value)) = line.split_once(' ') else { continue };
-                    match key {
-                        $(stringify!($key) => counters.$key = value.trim().parse().ok(),)*
-                        _ => {}
-                    }
+                for (key, value) in lines(text) {
+                    $(if key == stringify!($key).as_bytes() {
+                        counters.$key = number(value);
+                    } else)* {}
                 }
                 counters
             }
         }
     };
+}
+
+/// The lines of the form `key value`. By bytes: a thousand cgroups are a hundred thousand lines in each tick.
+fn lines(text: &str) -> impl Iterator<Item = (&[u8], &[u8])> {
+    text.as_bytes().split(|byte| *byte == b'\n').filter_map(|line| {
+        let space = line.iter().position(|byte| *byte == b' ')?;
+        Some((&line[..space], &line[space + 1..]))
+    })
+}
+
+/// The value of decimal digits alone, white space around them aside.
+fn number(text: &[u8]) -> Option<u64> {
+    let digits = text.trim_ascii();
+    let value = digits.iter().try_fold(0u64, |value, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit)
+    });
+    value.filter(|_| !digits.is_empty())
 }
 
 counters! {
@@ -148,5 +164,8 @@ mod tests {
         // 18446744073709551616 is one more than fits.
         let stat = VmStat::parse("pswpin\npswpout many\nzswpin -1\nzswpout 18446744073709551616\n\nzswpwb 7");
         assert_eq!(stat, VmStat { zswpwb: Some(7), ..VmStat::default() });
+        let stat =
+            VmStat::parse("pswpin 18446744073709551615\npswpout \nzswpin  8 \r\nzswpout 7 8\nzswpwb 7x");
+        assert_eq!(stat, VmStat { pswpin: Some(u64::MAX), zswpin: Some(8), ..VmStat::default() });
     }
 }
