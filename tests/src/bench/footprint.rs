@@ -81,6 +81,8 @@ struct Row {
     read_floor_ms: f64,
     /// Reads of both, which are the same.
     reads: u64,
+    /// cgroups whose files stay open in both, as many as the limit of open files allows.
+    kept_open: usize,
     /// What the process holds in RAM, without the map.
     rss_mib: f64,
     /// What the map of so many slots locks.
@@ -105,7 +107,7 @@ pub fn run(options: &Options) -> Result<bool> {
     if !options.json {
         println!("CPU time of one thread, best of {TURNS} turns; half of the slots in use");
         println!(
-            "cgroups     slots   tick ms = files +  map + laid + decided   floor ms   reads  RSS MiB  map MiB"
+            "cgroups     slots   tick ms = files +  map + laid + decided   floor ms   reads  open  RSS MiB  map MiB"
         );
     }
     let mut rows = Vec::new();
@@ -139,9 +141,10 @@ pub fn row(size: Size) -> Result<bool> {
     let policies = [SourceFile { name: "batch.toml".to_owned(), text: BATCH.to_owned() }];
     let policies = PolicySet::load(&policies).ok().context("the shipped policy is valid")?;
     let mut agent = Agent { policies, tree: CgroupTree::default(), history: History::default(), at: NOW };
-    let mut floor = Floor::open(&host)?;
     // The first turn opens what later ones keep open.
     agent.tick(&host, &shadow)?;
+    let kept = agent.tree.kept_open();
+    let mut floor = Floor::open(&host, kept)?;
     let before = reads()?;
     let mut best = agent.tick(&host, &shadow)?;
     let between = reads()?;
@@ -165,6 +168,7 @@ pub fn row(size: Size) -> Result<bool> {
         read_floor_ms: ms(least),
         // The reading of the count is one of them.
         reads: tick_reads - 1,
+        kept_open: kept,
         rss_mib: mib(resident()? as f64 - shadow.bytes() as f64),
         map_mib: mib(shadow.bytes() as f64),
     };
@@ -291,16 +295,15 @@ const CGROUP_FILES: [&str; 9] = [
     "memory.zswap.max",
 ];
 const ROOT_FILES: [&str; 2] = ["memory.stat", "memory.zswap.writeback"];
-/// As many as a tick keeps open, see `sense::cgroupfs`.
-const KEPT: usize = 1024;
 
 impl Floor {
-    fn open(host: &Host) -> Result<Floor> {
+    /// Keeps as many cgroups open as a tick does.
+    fn open(host: &Host, kept: usize) -> Result<Floor> {
         let root = open_dir(rustix::fs::CWD, host.path())?;
         let top = open_dir(root.as_fd(), Path::new(CGROUP_ROOT))?;
         let mut floor = Floor { open: Vec::new(), closed: Vec::new(), top, root, buffer: vec![0; 64 * 1024] };
         for path in &host.cgroups {
-            if floor.open.len() == KEPT {
+            if floor.open.len() == kept {
                 floor.closed.push(path.clone());
                 continue;
             }
@@ -376,7 +379,7 @@ fn show(row: &Row, is_json: bool) -> Result<()> {
         return Ok(());
     }
     println!(
-        "{:>7}  {:>8}  {:>8.3} = {:>5.3} + {:>5.3} + {:>5.3} + {:>5.3}     {:>8.3}  {:>6}  {:>7.1}  {:>7.1}",
+        "{:>7}  {:>8}  {:>8.3} = {:>5.3} + {:>5.3} + {:>5.3} + {:>5.3}     {:>8.3}  {:>6}  {:>4}  {:>7.1}  {:>7.1}",
         row.cgroups,
         row.slots,
         row.tick_cpu_ms,
@@ -386,6 +389,7 @@ fn show(row: &Row, is_json: bool) -> Result<()> {
         row.decide_ms,
         row.read_floor_ms,
         row.reads,
+        row.kept_open,
         row.rss_mib,
         row.map_mib
     );

@@ -11,8 +11,8 @@
 //! - A parent comes before its children.
 //! - A cgroup that vanishes during the walk is left out with all below it; that is no error.
 //! - Identity is the inode of the directory that was open while its files were read.
-//! - At most half of the files that this process may open are kept open, and those of [`MAX_OPEN`] cgroups; beyond that
-//!   they are opened each time.
+//! - At most three quarters of the files that this process may open are kept open, and those of [`MAX_OPEN`] cgroups;
+//!   beyond that they are opened each time.
 
 use std::collections::BTreeMap;
 
@@ -125,33 +125,32 @@ impl CgroupTree {
         self.expected = samples.len();
         Ok(samples)
     }
-}
 
-#[cfg(test)]
-impl CgroupTree {
-    pub(super) fn with_room(room: usize) -> CgroupTree {
-        CgroupTree { room: Some(room), ..CgroupTree::default() }
-    }
-
-    pub(super) fn kept_open(&self) -> usize {
+    /// How many cgroups are open until the next reading. The others are opened each time.
+    pub fn kept_open(&self) -> usize {
         fn kept(node: &Node) -> usize {
             usize::from(node.open.is_some()) + node.children.values().map(kept).sum::<usize>()
         }
         self.top.as_ref().map_or(0, kept)
     }
+
+    #[cfg(test)]
+    pub(super) fn with_room(room: usize) -> CgroupTree {
+        CgroupTree { room: Some(room), ..CgroupTree::default() }
+    }
 }
 
 /// How many cgroups can be kept open.
 fn room() -> usize {
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 2;
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 4 * 3;
     let cgroups = usize::try_from(files).unwrap_or(usize::MAX) / (FILES.len() + 1);
     cgroups.min(MAX_OPEN)
 }
 
-/// Lets this process open more files, so that more cgroups can be kept open: the usual 1,024 are enough for forty.
+/// Lets this process open more files, so that more cgroups can be kept open: the usual 1,024 are enough for sixty.
 /// Returns how many it may open now. For the agent's start.
 pub fn raise_file_limit() -> std::io::Result<u64> {
-    // Room for `MAX_OPEN` in the half that is used, and well below the kernel's own bound (fs.nr_open).
+    // Room for `MAX_OPEN` in the part that is used, and well below the kernel's own bound (fs.nr_open).
     const WANTED: u64 = 1 << 15;
     let limit = getrlimit(Resource::Nofile);
     let (current, maximum) = (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX));
