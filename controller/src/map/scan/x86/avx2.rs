@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use swaptier_common::{FRAME_SLOTS, slot::STAMP_MASK};
 
-use super::{BLOCK, Desk, FEW, Picked, Ruler, Table, ask_ahead, frames};
+use super::{BLOCK, Desk, FEW, Ruler, Table, ask_ahead, frames};
 use crate::map::scan::table::{AGE_SHIFT, PAGE_SHIFT, ROW_SHIFT, STATES};
 
 frames!("avx2,popcnt,bmi2");
@@ -37,14 +37,13 @@ static ORDER: [[u8; LANES]; 256] = {
 /// The frame is aligned to a vector.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-unsafe fn pick(frame: &[AtomicU64; FRAME_SLOTS], desk: &mut Desk) -> Picked {
+unsafe fn pick<const SPARSE: bool>(frame: &[AtomicU64; FRAME_SLOTS], desk: &mut Desk) -> usize {
     let zero = _mm256_setzero_si256();
     let state = _mm256_set1_epi32(7);
-    let (mut some, mut every) = (zero, _mm256_set1_epi32(-1));
     let mut count = 0;
     let vectors = frame.as_ptr().cast::<__m256i>();
     for nth in 0..FRAME_SLOTS / LANES {
-        if desk.is_sparse && nth.is_multiple_of(4) {
+        if SPARSE && nth.is_multiple_of(4) {
             ask_ahead(frame, nth / 4);
         }
         // SAFETY: two vectors of the frame, aligned as the caller promised. Volatile: the kernel may write there
@@ -55,8 +54,6 @@ unsafe fn pick(frame: &[AtomicU64; FRAME_SLOTS], desk: &mut Desk) -> Picked {
         let low = _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
         let high = _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(a, b));
         let used = _mm256_cmpgt_epi32(_mm256_and_si256(low, state), zero);
-        some = _mm256_or_si256(some, _mm256_and_si256(low, used));
-        every = _mm256_andnot_si256(_mm256_andnot_si256(low, used), every);
         let set = _mm256_movemask_ps(_mm256_castsi256_ps(used)) as usize;
         // SAFETY: eight bytes of the table; at most `nth` × 8 words came before, so eight fit on the desk.
         unsafe {
@@ -66,12 +63,7 @@ unsafe fn pick(frame: &[AtomicU64; FRAME_SLOTS], desk: &mut Desk) -> Picked {
         }
         count += set.count_ones() as usize;
     }
-    let (some, every) = (lanes(some), lanes(every));
-    Picked {
-        count,
-        some: some.iter().fold(0, |all, lane| all | lane),
-        every: every.iter().fold(!0, |all, lane| all & lane),
-    }
+    count
 }
 
 /// Classifies the block of this number. For frames of one owner (`ONE`) the keys are columns and the records carry no

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use swaptier_common::{FRAME_SLOTS, slot::STAMP_MASK};
 
-use super::{BLOCK, Desk, FEW, Picked, Ruler, Table, ask_ahead, frames};
+use super::{BLOCK, Desk, FEW, Ruler, Table, ask_ahead, frames};
 use crate::map::scan::table::{AGE_SHIFT, PAGE_SHIFT, ROW_SHIFT, STATES};
 
 frames!("avx512f,popcnt,bmi2");
@@ -16,15 +16,14 @@ frames!("avx512f,popcnt,bmi2");
 /// The frame is aligned to a vector.
 #[inline]
 #[target_feature(enable = "avx512f,popcnt")]
-unsafe fn pick(frame: &[AtomicU64; FRAME_SLOTS], desk: &mut Desk) -> Picked {
+unsafe fn pick<const SPARSE: bool>(frame: &[AtomicU64; FRAME_SLOTS], desk: &mut Desk) -> usize {
     let evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     let odds = _mm512_or_si512(evens, _mm512_set1_epi32(1));
     let state = _mm512_set1_epi32(7);
-    let (mut some, mut every) = (_mm512_setzero_si512(), _mm512_set1_epi32(-1));
     let mut count = 0;
     let vectors = frame.as_ptr().cast::<__m512i>();
     for nth in 0..FRAME_SLOTS / BLOCK {
-        if desk.is_sparse && nth.is_multiple_of(2) {
+        if SPARSE && nth.is_multiple_of(2) {
             ask_ahead(frame, nth / 2);
         }
         // SAFETY: two vectors of the frame, aligned as the caller promised. Volatile: the kernel may write there
@@ -34,8 +33,6 @@ unsafe fn pick(frame: &[AtomicU64; FRAME_SLOTS], desk: &mut Desk) -> Picked {
         let low = _mm512_permutex2var_epi32(a, evens, b);
         let high = _mm512_permutex2var_epi32(a, odds, b);
         let used = _mm512_test_epi32_mask(low, state);
-        some = _mm512_mask_or_epi32(some, used, some, low);
-        every = _mm512_mask_and_epi32(every, used, every, low);
         // SAFETY: at most `nth` × 16 words came before, so sixteen fit.
         unsafe {
             store(desk.low.as_mut_ptr().add(count), _mm512_maskz_compress_epi32(used, low));
@@ -43,7 +40,7 @@ unsafe fn pick(frame: &[AtomicU64; FRAME_SLOTS], desk: &mut Desk) -> Picked {
         }
         count += used.count_ones() as usize;
     }
-    Picked { count, some: _mm512_reduce_or_epi32(some) as u32, every: _mm512_reduce_and_epi32(every) as u32 }
+    count
 }
 
 /// Classifies the block of this number. For frames of one owner (`ONE`) the keys are columns and the records carry no

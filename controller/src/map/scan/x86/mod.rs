@@ -61,14 +61,6 @@ struct Block {
     records: [u64; BLOCK],
 }
 
-/// What was picked out of a frame.
-struct Picked {
-    count: usize,
-    /// Of all low halves, the bits that some word has, and those that all have.
-    some: u32,
-    every: u32,
-}
-
 /// What both ways know of the table while they classify.
 struct Ruler<'a> {
     now: u32,
@@ -111,15 +103,17 @@ macro_rules! frames {
         pub(super) unsafe fn frames(table: &mut Table, desk: &mut Desk, frames: &[[AtomicU64; FRAME_SLOTS]]) {
             for frame in frames {
                 // SAFETY: the caller's.
-                let Picked { count, some, every } = unsafe { pick(frame, desk) };
+                let count = unsafe {
+                    if desk.is_sparse { pick::<true>(frame, desk) } else { pick::<false>(frame, desk) }
+                };
                 desk.is_sparse = count <= FEW;
                 if count == 0 {
                     continue;
                 }
                 desk.pad(count);
                 let blocks = count.div_ceil(BLOCK);
-                if some >> 16 == every >> 16 && !desk.is_sparse {
-                    desk.take((some >> 16).min(table.owners), table);
+                if !desk.is_sparse && desk.has_one_owner(blocks) {
+                    desk.take((desk.low[0] >> 16).min(table.owners), table);
                     // No closures here: they would not be compiled for the same vectors.
                     let mut oldest = 0;
                     for nth in 0..blocks {
@@ -162,6 +156,20 @@ impl Desk {
     fn pad(&mut self, count: usize) {
         let free = self.low[count - 1] & !7;
         self.low[count..count + BLOCK].fill(free);
+    }
+
+    /// Whether all slots in so many blocks have one owner. Where they do not, the first and the last tell mostly.
+    #[inline(always)]
+    fn has_one_owner(&self, blocks: usize) -> bool {
+        let owner = self.low[0] >> 16;
+        if self.low[blocks * BLOCK - 1] >> 16 != owner {
+            return false;
+        }
+        let mut differ = 0;
+        for low in &self.low[..blocks * BLOCK] {
+            differ |= low >> 16 ^ owner;
+        }
+        differ == 0
     }
 
     /// Adds the blocks to the rows of their owners: one of the first half and one of the second in turn, because
