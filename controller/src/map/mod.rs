@@ -264,9 +264,7 @@ impl ShadowMap {
         let owners = self.blocks.len() * BLOCK_CGROUPS;
         let mut scan = Scan::new(owners, now, cold_after);
         for chunk in &self.chunks {
-            for frame in 0..CHUNK_FRAMES {
-                scan.frame(chunk.words(frame * FRAME_SLOTS, FRAME_SLOTS));
-            }
+            scan.words(chunk.words(0, CHUNK_FRAMES * FRAME_SLOTS));
         }
         scan
     }

@@ -246,7 +246,7 @@ fn view(
     let older_than = |path: &str| policies.resolve(path).and_then(|policy| policy.older_than());
     let ages: Vec<Option<Seconds>> = sensed.cgroups.iter().map(|cgroup| older_than(&cgroup.path)).collect();
     let mut scan = Scan::new(ages.len(), NOW, |owner| Some(ages.get(usize::from(owner))?.as_ref()?.0));
-    scan.frame(shadow.words());
+    shadow.chunks().for_each(|words| scan.words(words));
     let (mut counts, mut cold) = (BTreeMap::new(), BTreeMap::new());
     for (owner, (cgroup, age)) in (0..).zip(sensed.cgroups.iter().zip(&ages)) {
         let found = scan.owner(owner);

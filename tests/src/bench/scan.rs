@@ -96,7 +96,7 @@ fn measure(shadow: &Shadow, way: Way, fill: &str, layout: Layout, options: &Opti
         sum = sum.min(timed(|| black_box(add_up(shadow.words()))).0);
         // Four ages are asked for, as by four policies.
         let mut scan = Scan::by(way, options.owners as usize, NOW, |owner| Some(600 << (owner % 4)));
-        walk = walk.min(timed(|| scan.frame(shadow.words())).0);
+        walk = walk.min(timed(|| shadow.chunks().for_each(|words| scan.words(words))).0);
         black_box(&scan);
     }
     let speed = |time: Duration| shadow.bytes() as f64 / time.as_secs_f64() / 1e9;

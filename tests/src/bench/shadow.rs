@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use swaptier_common::{
-    FRAME_SLOTS,
+    CHUNK_FRAMES, FRAME_SLOTS,
     slot::{State, WRITTEN_BACK, Word},
 };
 
@@ -77,6 +77,12 @@ impl Shadow {
         }
     }
 
+    /// The words of each chunk, the unit in which the map is mapped.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = &[AtomicU64]> {
+        self.words().chunks(CHUNK_FRAMES * FRAME_SLOTS)
+    }
+
+    /// The words of all slots.
     pub(super) fn words(&self) -> &[AtomicU64] {
         let first = self.frames.as_ptr().cast::<AtomicU64>();
         // SAFETY: a frame is its words and nothing else, and frames follow each other.

@@ -116,7 +116,7 @@ impl Scan {
     }
 
     /// Adds the words of a frame, or better of many frames that lie together.
-    pub fn frame(&mut self, words: &[AtomicU64]) {
+    pub fn words(&mut self, words: &[AtomicU64]) {
         for part in words.chunks(table::SPILL_AFTER) {
             self.table.make_room(part.len());
             match self.way {

@@ -57,7 +57,7 @@ fn scan(words: &[Word], owners: usize, now: u64, cold_after: impl Fn(u16) -> Opt
     let pages = Pages::of(words);
     let walk = |way| {
         let mut scan = Scan::by(way, owners, now, cold_after);
-        scan.frame(pages.words());
+        scan.words(pages.words());
         scan
     };
     let scans: Vec<Scan> = Way::all().into_iter().map(walk).collect();
@@ -161,7 +161,7 @@ fn sums_outlive_the_room_of_a_column() {
         let mut scan = Scan::by(way, 1, 50, |_| Some(50));
         // As after two million frames, five times over: what was counted so far must make room each time.
         for _ in 0..5 {
-            scan.frame(pages.words());
+            scan.words(pages.words());
             scan.table.make_room(table::SPILL_AFTER);
         }
         let seen = scan.owner(0);
@@ -178,7 +178,7 @@ fn words_that_begin_anywhere_and_end_anywhere_are_all_seen() {
     for (from, to) in [(0, 1), (1, 1400), (8, 1032), (0, 1535), (512, 1536), (700, 700)] {
         for way in Way::all() {
             let mut scan = Scan::by(way, 1, 0, |_| None);
-            scan.frame(&pages.words()[from..to]);
+            scan.words(&pages.words()[from..to]);
             assert_eq!(scan.owner(0).slots(State::Zswap), (to - from) as u64, "{way:?}, {from}..{to}");
         }
     }
