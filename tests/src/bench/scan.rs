@@ -32,9 +32,12 @@ pub struct Options {
     /// Owners among them.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_535))]
     owners: u64,
+    /// Ages that policies ask for, a different one each: every one costs a comparison.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=31))]
+    ages: u64,
     /// Turns of each, of which the best counts.
-    #[arg(long, default_value_t = 15)]
-    turns: usize,
+    #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u64).range(1..))]
+    turns: u64,
     /// Every way of walking that this processor has, not only the fastest.
     #[arg(long)]
     all_ways: bool,
@@ -47,6 +50,7 @@ struct Line {
     fill: String,
     layout: Layout,
     owners: u64,
+    ages: u64,
     way: String,
     seconds: f64,
     gigabytes_per_second: f64,
@@ -67,7 +71,7 @@ pub fn run(options: &Options) -> Result<bool> {
             "one thread, CPU time, best of {} turns; beside it a plain sum of the same words",
             options.turns
         );
-        println!("fill        neighbours  way     ms      GB/s   memory GB/s  ratio");
+        println!("fill            neighbours  way     ms      GB/s   memory GB/s  ratio");
     }
     let mut is_kept = true;
     for (fill, percent) in [("empty", 0), ("a tenth", 10), ("half", 50), ("full", 100)] {
@@ -94,17 +98,18 @@ fn measure(shadow: &Shadow, way: Way, fill: &str, layout: Layout, options: &Opti
     let (mut sum, mut walk) = (Duration::MAX, Duration::MAX);
     for _ in 0..options.turns {
         sum = sum.min(timed(|| black_box(add_up(shadow.words()))).0);
-        // Four ages are asked for, as by four policies.
-        let mut scan = Scan::by(way, options.owners as usize, NOW, |owner| Some(600 << (owner % 4)));
+        let cold_after = |owner| Some(600 * (1 + u64::from(owner) % options.ages));
+        let mut scan = Scan::by(way, options.owners as usize, NOW, cold_after);
         walk = walk.min(timed(|| shadow.chunks().for_each(|words| scan.words(words))).0);
         black_box(&scan);
     }
     let speed = |time: Duration| shadow.bytes() as f64 / time.as_secs_f64() / 1e9;
     Line {
         slots: options.slots,
-        fill: if percent_is_random(fill) { format!("{fill} random") } else { fill.to_owned() },
+        fill: if is_random(fill) { format!("{fill} random") } else { fill.to_owned() },
         layout,
         owners: options.owners,
+        ages: options.ages,
         way: format!("{way:?}").to_lowercase(),
         seconds: walk.as_secs_f64(),
         gigabytes_per_second: speed(walk),
@@ -114,7 +119,7 @@ fn measure(shadow: &Shadow, way: Way, fill: &str, layout: Layout, options: &Opti
 }
 
 /// Which slots are in use is left to chance unless all are, or none.
-fn percent_is_random(fill: &str) -> bool {
+fn is_random(fill: &str) -> bool {
     !matches!(fill, "empty" | "full")
 }
 
@@ -129,7 +134,7 @@ fn show(line: &Line, is_json: bool) -> Result<()> {
         return Ok(());
     }
     println!(
-        "{:<10}  {:<10}  {:<6}  {:>6.2}  {:>5.1}  {:>11.1}  {:>5.2}",
+        "{:<14}  {:<10}  {:<6}  {:>6.2}  {:>5.1}  {:>11.1}  {:>5.2}",
         line.fill,
         format!("{:?}", line.layout).to_lowercase(),
         line.way,

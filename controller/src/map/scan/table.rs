@@ -65,6 +65,7 @@ pub(super) struct Table {
 
 /// The place of a column in an owner's row. Without it the columns most used would lie at the same distance in all
 /// rows, and fight for the same few sets of the cache.
+#[inline(always)]
 pub(super) const fn swizzle(owner: u32, column: u32) -> u32 {
     column ^ (owner & 7) << 3
 }
@@ -128,29 +129,34 @@ impl Table {
         !self.spilled.is_empty()
     }
 
-    /// Adds one slot.
+    /// Adds one slot. Its state and age are calculated with and not asked for: they are random, and a processor that
+    /// guesses them is wrong half of the time.
+    #[inline]
     pub(super) fn add(&mut self, word: Word) {
         let owner = u32::from(word.owner()).min(self.owners);
+        let state = (word.0 & 7) as u32;
+        let is_zswap = u32::from(state == State::Zswap as u32);
+        let came_back = u32::from(state == State::Phys as u32) & u32::from(word.has(WRITTEN_BACK));
+        let age = word.age(u64::from(self.now)) as u32 * is_zswap;
+        // As `age_bucket`, for a number that is never zero.
+        let bucket = 31 - (age << 1 | 1).leading_zeros();
+        let asked: u32 = self.asked.iter().map(|asked| u32::from(*asked <= age)).sum();
+        // Patterns that no state has are in columns of their own, as they are for `x86`.
+        let other = STATES + state - came_back * (STATES + State::Phys as u32 - WRITTEN_BACK_COLUMN);
+        let column = other - is_zswap * (other - bucket - asked);
         let sum = PAGE | word.length();
-        let column = match word.state() {
-            State::Zswap => {
-                let age = word.age(u64::from(self.now));
-                let oldest = &mut self.oldest[owner as usize];
-                *oldest = (*oldest).max(age << AGE_SHIFT | SUM);
-                if let Some(cold) = &mut self.cold
-                    && let Some(after) = self.cold_after.get(owner as usize)
-                    && age >= u64::from(*after)
-                {
-                    cold[owner as usize] += sum;
-                }
-                let asked = self.asked.iter().filter(|asked| u64::from(**asked) <= age).count();
-                (age_bucket(age) + asked) as u32
-            }
-            State::Phys if word.has(WRITTEN_BACK) => WRITTEN_BACK_COLUMN,
-            // Patterns that no state has are in columns of their own, as they are for `x86`.
-            _ => STATES + (word.0 & 7) as u32,
-        };
         self.sums[(owner << ROW_SHIFT | swizzle(owner, column)) as usize] += sum;
+        let record = u64::from(age) << AGE_SHIFT | SUM;
+        if record > self.oldest[owner as usize] {
+            self.oldest[owner as usize] = record;
+        }
+        if let Some(cold) = &mut self.cold
+            && let Some(after) = self.cold_after.get(owner as usize)
+            && is_zswap == 1
+            && age >= *after
+        {
+            cold[owner as usize] += sum;
+        }
     }
 
     pub(super) fn owner(&self, index: u16) -> OwnerScan {
