@@ -2,12 +2,14 @@
 //! in its quiet phases every figure of the map is compared with the kernel's own. A difference of 1 is a failure.
 //!
 //! `reading` takes both sides and compares · `kinds` kinds of page · `places` zswap and areas that come and go ·
-//! `lives` processes and cgroups that come and go · `crowd` several at once, and the root cgroup.
+//! `lives` processes and cgroups that come and go · `crowd` several at once, and the root cgroup · `preemption` how
+//! readily the kernel takes a processor away.
 
 mod crowd;
 mod kinds;
 mod lives;
 mod places;
+mod preemption;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -36,7 +38,7 @@ pub(in crate::guest) struct Scenario {
 }
 
 /// Every scenario. A new one is a function in the file of its subject, and a row here.
-pub(in crate::guest) const SCENARIOS: [Scenario; 17] = [
+pub(in crate::guest) const SCENARIOS: [Scenario; 19] = [
     Scenario { name: "zero-filled", run: kinds::zero_filled },
     Scenario { name: "shared-memory", run: kinds::shared_memory },
     Scenario { name: "large-folios", run: kinds::large_folios },
@@ -53,6 +55,8 @@ pub(in crate::guest) const SCENARIOS: [Scenario; 17] = [
     Scenario { name: "cgroup-index-reused", run: lives::cgroup_index_reused },
     Scenario { name: "four-tasks", run: crowd::four_tasks },
     Scenario { name: "four-cgroups", run: crowd::four_cgroups },
+    Scenario { name: "four-tasks-preempted", run: crowd::four_tasks_preempted },
+    Scenario { name: "four-cgroups-preempted", run: crowd::four_cgroups_preempted },
     Scenario { name: "root-cgroup", run: crowd::root_cgroup },
 ];
 
@@ -107,7 +111,7 @@ pub(super) fn run(options: &Options) -> Result<bool> {
     let mut watch = Watch::set()?;
     if !options.json {
         println!(
-            "scenario             phases  pages by map  by kernel  bytes by map  by kernel  misses  diff"
+            "scenario                phases  pages by map  by kernel  bytes by map  by kernel  misses  diff"
         );
     }
     let mut is_exact = true;
@@ -128,12 +132,12 @@ pub(super) fn run(options: &Options) -> Result<bool> {
     Ok(is_exact)
 }
 
-/// Carries out these scenarios for a guest test.
+/// Carries out these scenarios for a guest test; the runs of probes that were skipped meanwhile.
 ///
 /// # Errors
 /// When one cannot be carried out, or a figure of the map is not the kernel's.
-pub(in crate::guest) fn demand(names: &[&str]) -> Result<()> {
-    let mut watch = Watch::set()?;
+pub(in crate::guest) fn demand(names: &[&str]) -> Result<u64> {
+    let (mut watch, mut skipped) = (Watch::set()?, 0);
     for name in names {
         let scenario =
             SCENARIOS.iter().find(|s| s.name == *name).with_context(|| format!("no scenario {name}"))?;
@@ -142,10 +146,11 @@ pub(in crate::guest) fn demand(names: &[&str]) -> Result<()> {
             "    {name}: {} phases, {} pages, {} runs skipped",
             line.phases, line.kernel_pages, line.misses
         );
+        skipped += line.misses;
         let (phase, figures) = (&line.phase, &line.figures);
         ensure!(line.diff == 0, "{name}: {} off; {phase}: map and kernel have {figures:?}", line.diff);
     }
-    watch.finish()
+    watch.finish().map(|()| skipped)
 }
 
 impl Watch {
@@ -218,7 +223,7 @@ fn show(line: &Line, json: bool) -> Result<()> {
     }
     let bytes = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |v| v.to_string());
     println!(
-        "{:<20} {:>6}  {:>12}  {:>9}  {:>12}  {:>9}  {:>6}  {:>4}",
+        "{:<23} {:>6}  {:>12}  {:>9}  {:>12}  {:>9}  {:>6}  {:>4}",
         line.scenario,
         line.phases,
         line.map_pages,

@@ -18,8 +18,10 @@ use crate::guest::zswap;
 
 /// memory.stat may lag behind for so long: small changes are only summed up every two seconds (mm/memcontrol.c).
 const SETTLED: Duration = Duration::from_millis(2_500);
-/// A difference that lasts for so long is one; the agent ticks more often than this.
+/// A difference that lasts for so long, and stays the same at two looks, is one; the agent ticks more often than this.
 const PATIENCE: Duration = Duration::from_secs(12);
+/// A host on which something moves all this time is not quiet, and what it shows then is reported as it is.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Pages of the area that is switched on and off to empty the kernel's slot caches: the least there can be.
 const SPARE_PAGES: u64 = 16;
@@ -66,6 +68,8 @@ pub(super) struct Cell {
     unknown_pages: u64,
     pub(super) written_back_pages: u64,
     pub(super) read_pages: u64,
+    stored_pages: u64,
+    loaded_pages: u64,
 }
 
 impl Cell {
@@ -108,6 +112,12 @@ enum Source {
 /// Pages of this cgroup that zswap wrote back.
 pub(super) const WRITTEN_BACK: Claim =
     Claim { name: "written_back", map: |c| c.written_back_pages, kernel: Source::Stat("zswpwb"), base: 0 };
+/// Pages that zswap stored: each loss of an event shows, also one that a later event of the same slot hid.
+pub(super) const STORED: Claim =
+    Claim { name: "stored", map: |c| c.stored_pages, kernel: Source::Stat("zswpout"), base: 0 };
+/// Pages read out of zswap.
+pub(super) const LOADED: Claim =
+    Claim { name: "loaded", map: |c| c.loaded_pages, kernel: Source::Stat("zswpin"), base: 0 };
 /// Slots of zeroes: as long as each was swapped out once and none was freed.
 pub(super) const ZERO: Claim =
     Claim { name: "zero", map: |c| c.zero_pages, kernel: Source::Stat("swpout_zero"), base: 0 };
@@ -181,7 +191,7 @@ impl Watch {
     }
 
     fn look(&mut self, name: &str, path: &str, figures: &Figures<'_>) -> Result<()> {
-        let end = Instant::now() + PATIENCE;
+        let (begun_at, mut before) = (Instant::now(), Phase::default());
         let phase = loop {
             let begun = Seen::now()?.agent.tick;
             std::thread::sleep(SETTLED);
@@ -191,11 +201,13 @@ impl Watch {
             let figures: BTreeMap<_, _> =
                 second.iter().map(|(name, map, kernel)| (*name, [*map, *kernel])).collect();
             let phase = Phase { name: name.to_owned(), figures };
-            // The kernel's own threads may still be at work: a difference that stays is one.
-            let is_over = Instant::now() >= end;
-            if is_over || (first == second && phase.diff() == 0) {
+            let is_exact = first == second && phase.diff() == 0;
+            // The kernel's own threads (khugepaged) may still be at work: a difference that stays is one.
+            let has_stayed = begun_at.elapsed() >= PATIENCE && phase.figures == before.figures;
+            if is_exact || has_stayed || begun_at.elapsed() >= LONGEST {
                 break phase;
             }
+            before = phase;
         };
         if phase.diff() > 0 {
             eprintln!("{name}: off by {}: {:?}", phase.diff(), phase.figures);
