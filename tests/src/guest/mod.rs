@@ -1,13 +1,15 @@
 //! The toolbox of `swaptier-guest`: cgroups, zswap, swap areas and processes inside a throw-away guest.
 //!
 //! `kernel` what the kernel says · `preamble` is this a guest that can do it? · `cgroup`, `zswap`, `swap` guards that
-//! put back what they changed · `process`, `workload`, `agent` children · `wait` patience with a limit · `status` what it says · `stage`
-//! swap and zswap set up, `scene` with cgroups at work · `runner` and `tests` the guest tests · `demo`, `bench`.
+//! put back what they changed · `bpf` what is loaded and pinned · `process`, `workload`, `agent` children · `wait`
+//! patience with a limit · `status` what it says · `stage` swap and zswap set up, `scene` with cgroups at work ·
+//! `runner` and `tests` the guest tests · `demo`, `bench`.
 //!
 //! Everything here changes the kernel it runs on: [`preamble::require_guest`] comes first, always.
 
 pub mod agent;
 pub mod bench;
+pub mod bpf;
 pub mod cgroup;
 pub mod demo;
 pub mod kernel;

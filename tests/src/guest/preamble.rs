@@ -71,6 +71,14 @@ pub fn check() -> Result<()> {
     bail!("kernel {} as booted here lacks:\n  - {}", kernel::release(), missing.join("\n  - "))
 }
 
+/// Whether zswap is a backend of frontswap here, as it was before Linux 6.7: such a kernel swaptier must refuse.
+///
+/// # Errors
+/// When the kernel's symbols cannot be read.
+pub fn is_before_our_kernels() -> Result<bool> {
+    Ok(kernel::read("/proc/kallsyms")?.lines().any(|line| line.ends_with(" __frontswap_store")))
+}
+
 fn is_mounted(path: &str, magic: u64) -> bool {
     rustix::fs::statfs(path).is_ok_and(|fs| fs.f_type as u64 == magic)
 }

@@ -65,6 +65,8 @@ pub struct CgroupView {
     pub phys_pages: u64,
     /// Pages whose age is not known: stored before the map began.
     pub unknown_pages: u64,
+    /// Pages in zswap by the map minus by the kernel.
+    pub drift_pages: i64,
     /// Pages in zswap older than `older_than_seconds`.
     pub cold_pages: u64,
     /// The age its policy asks for.

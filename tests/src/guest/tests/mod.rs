@@ -1,15 +1,25 @@
 //! The guest tests: claims about swaptier on a real kernel, whose counters are the referee. One table, one file a subject.
 
 mod agent;
+mod drift;
 mod exact;
 mod kill;
 mod map;
+mod probes;
+mod refusal;
 mod workload;
 
 use super::runner::Test;
 
+/// What must be so on a kernel that swaptier refuses.
+pub(super) const REFUSALS: &[Test] = &[Test {
+    name: "a_kernel_without_the_means_is_refused_by_name",
+    run: refusal::a_kernel_without_the_means_is_refused_by_name,
+}];
+
 /// Every guest test. A new one is a function in a file of its subject, and a row here.
 pub(super) const TESTS: &[Test] = &[
+    Test { name: "the_verifier_accepts_every_program", run: probes::the_verifier_accepts_every_program },
     Test { name: "workload_survives_swapping", run: workload::survives_swapping },
     Test { name: "shared_memory_survives_swapping", run: workload::shared_memory_survives_swapping },
     Test {
@@ -22,6 +32,12 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "shadow_map_begins_with_what_was_there", run: map::slots_from_before_have_their_owner },
     Test { name: "map_is_exact_when_a_cgroup_is_removed", run: exact::removed_cgroups },
     Test { name: "map_is_exact_when_swap_areas_come_and_go", run: exact::areas_that_come_and_go },
+    Test { name: "map_is_exact_for_large_folios", run: exact::large_folios },
+    Test { name: "map_is_exact_when_four_tasks_preempt_each_other", run: exact::preempted_tasks },
+    Test {
+        name: "errors_of_the_map_are_found_and_put_right",
+        run: drift::errors_of_the_map_are_found_and_put_right,
+    },
     Test { name: "shadow_map_outlives_its_agent", run: map::a_killed_agent_leaves_its_map_to_the_next },
     Test { name: "shadow_map_follows_used_slots", run: map::memory_follows_used_slots },
     Test { name: "writeback_hits_its_number_and_nobody_else", run: agent::writeback_hits_its_number },

@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::Value;
 
+use crate::guest::bpf::{self, PINS};
 use crate::guest::cgroup;
 use crate::guest::knobs::Knobs;
 use crate::guest::wait::wait_for;
 
 const UNDO: &str = "/var/lib/swaptier/undo.jsonl";
-const PINS: &str = "/sys/fs/bpf/swaptier";
 /// The agent's socket.
 pub(super) const SOCKET: &str = "/run/swaptier/swaptier.sock";
 /// Programs and maps of a dead process are freed by the kernel when it finds the time.
@@ -22,13 +22,13 @@ const KERNEL_TIME: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) knobs: Knobs,
-    programs: usize,
-    maps: usize,
+    /// Programs and maps in the kernel.
+    bpf: (usize, usize),
 }
 
 impl Host {
     pub(super) fn read() -> Result<Host> {
-        Ok(Host { knobs: Knobs::read()?, programs: count(PROGRAMS), maps: count(MAPS) })
+        Ok(Host { knobs: Knobs::read()?, bpf: bpf::objects() })
     }
 
     /// Values that are not as they were, and objects that were not there, as soon as the kernel has freed what nobody
@@ -50,9 +50,9 @@ impl Host {
             }
         }
         // Fewer than before is no leak: an earlier agent's, still on their way out then, are gone now.
-        let now = (count(PROGRAMS), count(MAPS));
-        if now.0 > self.programs || now.1 > self.maps {
-            found.push(format!("BPF programs and maps: {now:?}, were {:?}", (self.programs, self.maps)));
+        let now = bpf::objects();
+        if now.0 > self.bpf.0 || now.1 > self.bpf.1 {
+            found.push(format!("BPF programs and maps: {now:?}, were {:?}", self.bpf));
         }
         found.extend(pending()?.into_iter().map(|record| format!("undo log: {record}")));
         Ok(found)
@@ -92,27 +92,4 @@ pub(super) fn processes() -> BTreeSet<u32> {
         program.is_some_and(|program| program.ends_with("swaptier"))
     })
     .collect()
-}
-
-/// `BPF_PROG_GET_NEXT_ID` and `BPF_MAP_GET_NEXT_ID` (linux/bpf.h).
-const PROGRAMS: libc::c_long = 11;
-const MAPS: libc::c_long = 12;
-
-/// How many objects of this kind the kernel has.
-fn count(next: libc::c_long) -> usize {
-    /// The beginning of `union bpf_attr` for these commands.
-    #[repr(C)]
-    struct Next {
-        start: u32,
-        next: u32,
-        flags: u32,
-    }
-    let mut place = Next { start: 0, next: 0, flags: 0 };
-    let mut number = 0;
-    // SAFETY: bpf(2) reads and writes `size_of::<Next>()` bytes of a value that lives through the call.
-    while unsafe { libc::syscall(libc::SYS_bpf, next, &raw mut place, size_of::<Next>()) } == 0 {
-        place.start = place.next;
-        number += 1;
-    }
-    number
 }
