@@ -12,15 +12,16 @@ use crate::guest::{Ending, Guest};
 use crate::lines::Lines;
 use crate::{binaries, ebpf, paths, say, setup};
 
-/// Kernels every change is tested on: the long-term one and the newest.
-const KERNELS: [&str; 2] = ["6.12", "7.2"];
+/// Kernels every change is tested on: the long-term ones, the newest, and one that must be refused, which costs little
+/// more than its boot.
+const KERNELS: [&str; 4] = ["6.12", "6.18", "7.2", "6.1"];
 /// How long one guest's tests may take under TCG on a busy machine.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 /// Runs all tests: formatting, lints, the probes' object, cargo's tests, and the guest tests on real kernels.
 #[derive(Args)]
 pub(crate) struct Test {
-    /// Kernel series for the guest tests; may be repeated. Default: 6.12 and 7.2.
+    /// Kernel series for the guest tests; may be repeated. Default: 6.12, 6.18, 7.2, and 6.1, which must be refused.
     #[arg(long)]
     kernel: Vec<String>,
     /// Runs only the guest tests.
