@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// Longer than any round.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than any round: `writeback.deadline` is 600 s at most.
+const PATIENCE: Duration = Duration::from_secs(630);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -45,6 +45,15 @@ pub struct Reading {
     pub passed_over: u64,
 }
 
+/// Stores that were seen while they were watched, since the map was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stores {
+    /// zswap took the page.
+    pub taken: u64,
+    /// It did not.
+    pub refused: u64,
+}
+
 impl Meter {
     /// A meter for the cgroups with these indexes, on the map pinned in this folder.
     ///
@@ -92,15 +101,20 @@ impl Meter {
         }
     }
 
+    /// Runs of zswap's worker that have begun, since the map was made. Stays 0 where they are not seen.
+    pub fn worker_begun(&self) -> u64 {
+        field!(self.control, Control, worker_begun).load(Ordering::Acquire)
+    }
+
     /// Runs of zswap's worker that ended, since the map was made. Stays 0 where they are not seen.
-    pub fn worker_runs(&self) -> u64 {
-        field!(self.control, Control, worker_ended).load(Ordering::Relaxed)
+    pub fn worker_ended(&self) -> u64 {
+        field!(self.control, Control, worker_ended).load(Ordering::Acquire)
     }
 
     /// Whether zswap's worker is running. Where its runs are not seen the answer is no.
     pub fn is_worker_running(&self) -> bool {
-        let ended = field!(self.control, Control, worker_ended).load(Ordering::Acquire);
-        field!(self.control, Control, worker_begun).load(Ordering::Acquire) != ended
+        let ended = self.worker_ended();
+        self.worker_begun() != ended
     }
 
     /// Waits until nothing moves any more, with every valve closed. A worker that started under a low limit and lost its
@@ -140,6 +154,19 @@ impl Meter {
     /// Asks to be woken when this many pages of all cgroups have been written back; 0 takes it back.
     pub fn set_alarm(&self, total: u64) {
         field!(self.control, Control, written_back_alarm).store(total, Ordering::Relaxed);
+    }
+
+    /// Counts stores of all processes but the one with this id from now on; 0 ends it.
+    pub fn watch_stores(&self, but: u64) {
+        field!(self.control, Control, watch_stores).store(but, Ordering::Release);
+    }
+
+    /// Stores seen so far while they were watched. Stay 0 where they are not seen.
+    pub fn stores(&self) -> Stores {
+        Stores {
+            taken: field!(self.control, Control, stores_taken).load(Ordering::Acquire),
+            refused: field!(self.control, Control, stores_refused).load(Ordering::Acquire),
+        }
     }
 
     /// Sleeps until the alarm rings, at most this long.

@@ -39,7 +39,7 @@ use swaptier_common::{
 
 use crate::fault;
 use memory::Mapping;
-pub use meter::{Meter, Reading};
+pub use meter::{Meter, Reading, Stores};
 pub use repair::{Error, Repaired, repair};
 pub use scan::{OwnerScan, Scan};
 pub use walk::{Walked, walk};

@@ -3,7 +3,7 @@
 
 use swaptier_policies::Bytes;
 
-use super::pump::wire::Stroke;
+use super::pump::wire::{Flick, Stroke};
 use crate::{
     act::reclaim::{self, Swappiness},
     journal::Change,
@@ -78,6 +78,17 @@ fn percent(whole: Bytes, percent: u8) -> Option<Bytes> {
     Some(Bytes(whole.0.checked_mul(u64::from(percent))? / 100))
 }
 
+/// What a round does to the whole host.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Preparation {
+    /// Changes for the length of the round.
+    pub(super) held: Vec<Change>,
+    /// Changes that the pump makes for moments.
+    pub(super) flicked: Vec<Change>,
+    /// What the pump does.
+    pub(super) stroke: Stroke,
+}
+
 /// A way to make zswap write back.
 pub(super) trait Dialect: Sync {
     /// Its name, as in configuration and reports.
@@ -89,8 +100,8 @@ pub(super) trait Dialect: Sync {
     /// The reason why not, for `doctor`, `status` and the journal.
     fn probe(&self, facts: &Facts) -> Result<(), String>;
 
-    /// The host-wide change it needs for the length of a round, if any, and what the pump does.
-    fn prepare(&self, facts: &Facts, cgroup: &str, why: &str) -> (Option<Change>, Stroke);
+    /// What a round of it needs.
+    fn prepare(&self, facts: &Facts, cgroup: &str, why: &str) -> Preparation;
 }
 
 /// All of them, best first.
@@ -119,11 +130,18 @@ impl Dialect for Worker {
         Ok(())
     }
 
-    fn prepare(&self, facts: &Facts, _cgroup: &str, why: &str) -> (Option<Change>, Stroke) {
-        let limit = format!("{PARAMETERS}/max_pool_percent");
-        let high = facts.zswap.max_pool_percent.unwrap_or_default().to_string();
-        let change = Change::file(&limit, None, &high, "0", why);
-        (Some(change), Stroke::Worker { limit, low: "0".to_owned(), high })
+    fn prepare(&self, facts: &Facts, _cgroup: &str, why: &str) -> Preparation {
+        let flick = |name: &str, high: Option<u8>| Flick {
+            path: format!("{PARAMETERS}/{name}"),
+            low: "0".to_owned(),
+            high: high.unwrap_or_default().to_string(),
+        };
+        let limit = flick("max_pool_percent", facts.zswap.max_pool_percent);
+        let accept = flick("accept_threshold_percent", facts.zswap.accept_threshold_percent);
+        // What is given back first is last: the limit.
+        let flicked =
+            [&accept, &limit].map(|at| Change::file(&at.path, None, &at.high, &at.low, why)).to_vec();
+        Preparation { held: Vec::new(), flicked, stroke: Stroke::Worker { limit, accept } }
     }
 }
 
@@ -143,17 +161,20 @@ impl Dialect for Gate {
         Ok(())
     }
 
-    fn prepare(&self, facts: &Facts, cgroup: &str, why: &str) -> (Option<Change>, Stroke) {
+    fn prepare(&self, facts: &Facts, cgroup: &str, why: &str) -> Preparation {
         let shrinker = format!("{PARAMETERS}/shrinker_enabled");
-        let change = (facts.zswap.shrinker_enabled == Some(false))
-            .then(|| Change::file(shrinker, None, "N", "Y", why));
+        let is_off = facts.zswap.shrinker_enabled == Some(false);
         // Without `max` the kernel reclaims page cache beside what is wanted; with it only anonymous memory.
         let swappiness = match facts.takes_swappiness_max {
             Some(true) => Swappiness::Max,
             _ => Swappiness::Value(0),
         };
         let file = cgroup_file(cgroup, reclaim::FILE);
-        (change, Stroke::Reclaim { file, text: reclaim::text(Bytes(4096), Some(swappiness)) })
+        Preparation {
+            held: is_off.then(|| Change::file(shrinker, None, "N", "Y", why)).into_iter().collect(),
+            flicked: Vec::new(),
+            stroke: Stroke::Reclaim { file, text: reclaim::text(Bytes(4096), Some(swappiness)) },
+        }
     }
 }
 
@@ -204,10 +225,10 @@ mod tests {
 
     #[test]
     fn the_gate_changes_the_shrinker_only_where_it_is_off() {
-        let (change, stroke) = Gate.prepare(&facts(1), "a", "test");
-        assert_eq!(change.map(|change| change.new), Some("Y".to_owned()));
+        let round = Gate.prepare(&facts(1), "a", "test");
+        assert_eq!(round.held.iter().map(|change| change.new.as_str()).collect::<Vec<_>>(), ["Y"]);
         assert_eq!(
-            stroke,
+            round.stroke,
             Stroke::Reclaim {
                 file: "sys/fs/cgroup/a/memory.reclaim".into(),
                 text: "4096 swappiness=max".into()
@@ -215,6 +236,14 @@ mod tests {
         );
         let mut on = facts(1);
         on.zswap.shrinker_enabled = Some(true);
-        assert_eq!(Gate.prepare(&on, "a", "test").0, None);
+        assert_eq!(Gate.prepare(&on, "a", "test").held, []);
+    }
+
+    #[test]
+    fn of_what_the_worker_flicks_the_limit_is_given_back_first() {
+        let flicked = Worker.prepare(&facts(1), "a", "test").flicked;
+        let values = flicked.iter().map(|change| (change.old.as_str(), change.new.as_str()));
+        assert_eq!(values.collect::<Vec<_>>(), [("90", "0"), ("20", "0")]);
+        assert!(flicked.last().is_some_and(|last| last.path.ends_with("max_pool_percent")));
     }
 }

@@ -33,7 +33,7 @@ use crate::{
     sense::{self, MemoryStat},
 };
 pub use dialect::Facts;
-use dialect::{DIALECTS, Dialect};
+use dialect::{DIALECTS, Dialect, Preparation};
 pub use pump::wire::Ended;
 use pump::{
     link::Link,
@@ -141,10 +141,10 @@ impl Engine {
             self.undo().latest(&valve.path, valve.cgroup).is_some_and(|ours| ours.new == valve.old)
         })?;
         fault::point("round.surveyed");
-        let (host, stroke) = dialect.prepare(&facts, &order.path, &order.why);
+        let Preparation { held, flicked, stroke } = dialect.prepare(&facts, &order.path, &order.why);
         // Given back in the opposite order: what concerns the whole host first.
-        let changes: Vec<Change> =
-            valves.close.iter().chain(&valves.open).chain([&valves.own]).chain(&host).cloned().collect();
+        let around = valves.close.iter().chain(&valves.open).chain([&valves.own]);
+        let changes: Vec<Change> = around.chain(&held).chain(&flicked).cloned().collect();
         let seqs = self.undo().note(&changes)?;
         fault::point("round.noted");
         let before = self.around(&order.path);
@@ -166,9 +166,9 @@ impl Engine {
                 })
                 .collect(),
         };
-        let done = self.aim(&valves, host.as_ref()).and_then(|()| self.pump_round(&job));
+        let done = self.aim(&valves, &held).and_then(|()| self.pump_round(&job));
         fault::point("round.answered");
-        self.finish(changes, &seqs, &valves.own, &done);
+        self.finish(changes, &seqs, &valves.own, flicked.len(), &done);
         fault::point("round.finished");
         let (done, after) = (done?, self.around(&order.path));
         Ok(self.report(order, dialect.name(), &valves, &done, (before, after)))
@@ -182,8 +182,9 @@ impl Engine {
         let facts = Facts::read(&self.root)?;
         let dialect = choose(choice, &facts).map_err(RoundError::NoDialect)?;
         let valves = Valves::survey(&self.root, &order.path, order.cgroup, &order.why, |_| false)?;
-        let (host, _) = dialect.prepare(&facts, &order.path, &order.why);
-        Ok(valves.close.into_iter().chain(valves.open).chain(host).chain([valves.own]).collect())
+        let Preparation { held, flicked, .. } = dialect.prepare(&facts, &order.path, &order.why);
+        let around = valves.close.into_iter().chain(valves.open).chain(held);
+        Ok(around.chain([valves.own]).chain(flicked).collect())
     }
 
     /// Ends the pump and removes its cgroup.
@@ -205,9 +206,8 @@ impl Engine {
         self.undo.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes the siblings and opens what we closed above. The host-wide change of the gate is made here; the worker's
-    /// is made by the pump, for a moment at a time.
-    fn aim(&self, valves: &Valves, host: Option<&Change>) -> Result<(), RoundError> {
+    /// Closes the siblings, opens what we closed above, and changes what is `held` on the whole host for the round.
+    fn aim(&self, valves: &Valves, held: &[Change]) -> Result<(), RoundError> {
         for change in valves.close.iter().chain(&valves.open) {
             match self.root.write(&change.path, &change.new) {
                 Err(error) if !error.is_gone() => return Err(error.into()),
@@ -215,7 +215,7 @@ impl Engine {
             }
             fault::point("round.valve");
         }
-        if let Some(change) = host.filter(|change| change.new != "0") {
+        for change in held {
             self.root.write(&change.path, &change.new)?;
             fault::point("round.host");
         }
@@ -241,15 +241,16 @@ impl Engine {
         changes: Vec<Change>,
         seqs: &[u64],
         own: &Change,
+        flicked: usize,
         outcome: &Result<Done, RoundError>,
     ) {
         let (own, rest): (Vec<_>, Vec<_>) =
             changes.into_iter().zip(seqs.iter().copied()).partition(|(change, _)| change == own);
         let is_settled = match outcome {
             Ok(done) => done.ended != Ended::Unsettled,
-            // The pump died: nobody knows how far it was. Its limit goes first, then the way to disk.
+            // The pump died: nobody knows how far it was. What it changed goes first, then the way to disk.
             Err(_) => {
-                self.give_back(rest.iter().rev().take(1));
+                self.give_back(rest.iter().rev().take(flicked));
                 self.close(&own) && self.is_settled()
             }
         };
@@ -347,7 +348,6 @@ impl Engine {
         Around {
             pgsteal: stat.and_then(|text| MemoryStat::parse(&text).pgsteal),
             pool_bytes: memory.and_then(|memory| memory.zswap).map(|bytes| bytes.0),
-            limit_hits: sense::read_counters(&self.root).pool_limit_hit,
         }
     }
 
@@ -375,7 +375,8 @@ impl Engine {
             lru_pages_reclaimed: Around::lru_pages(before, after),
             passed_over: done.passed_over,
             pool_pages_freed: Around::pool_pages(before, after, rustix::param::page_size() as u64),
-            refused_stores: Around::refused(before, after, done.strokes),
+            refused_stores: done.refused,
+            stored_pages: done.stored,
             strokes: done.strokes,
             valves_closed: valves.close.len(),
             seconds: done.micros as f64 / 1e6,

@@ -40,9 +40,12 @@ pub struct Report {
     /// Page frames by which zswap's pool is smaller than before, over all cgroups; negative when it grew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_pages_freed: Option<i64>,
-    /// Stores of the whole host that were refused meanwhile because the pool limit was met.
+    /// Stores of the whole host, but the pump's own, that were refused meanwhile because the pool limit was met.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused_stores: Option<u64>,
+    /// Pages that zswap took meanwhile, of the whole host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored_pages: Option<u64>,
     /// Times the dialect was made to act.
     pub strokes: u64,
     /// Valves of other cgroups that were closed for the round.
@@ -61,7 +64,6 @@ pub struct Report {
 pub(super) struct Around {
     pub(super) pgsteal: Option<u64>,
     pub(super) pool_bytes: Option<u64>,
-    pub(super) limit_hits: Option<u64>,
 }
 
 impl Around {
@@ -73,11 +75,6 @@ impl Around {
         let (before, after) =
             (i64::try_from(before.pool_bytes?).ok()?, i64::try_from(after.pool_bytes?).ok()?);
         Some((before - after) / i64::try_from(page).ok()?)
-    }
-
-    /// The pump's own page is refused once a stroke; the rest are other people's.
-    pub(super) fn refused(before: Self, after: Self, strokes: u64) -> Option<u64> {
-        Some(after.limit_hits?.saturating_sub(before.limit_hits?).saturating_sub(strokes))
     }
 }
 
@@ -103,6 +100,8 @@ mod tests {
             total: 0,
             cold: 0,
             passed_over: 0,
+            refused: None,
+            stored: None,
             strokes: 0,
             ages: ages.to_vec(),
             micros: 0,
@@ -119,11 +118,10 @@ mod tests {
 
     #[test]
     fn what_is_not_known_before_and_after_is_not_known() {
-        let known = Around { pgsteal: Some(10), pool_bytes: Some(8192), limit_hits: Some(5) };
-        let after = Around { pgsteal: Some(13), pool_bytes: Some(4096), limit_hits: Some(9) };
+        let known = Around { pgsteal: Some(10), pool_bytes: Some(8192) };
+        let after = Around { pgsteal: Some(13), pool_bytes: Some(4096) };
         assert_eq!(Around::lru_pages(known, after), Some(3));
         assert_eq!(Around::pool_pages(known, after, 4096), Some(1));
-        assert_eq!(Around::refused(known, after, 3), Some(1));
         assert_eq!(Around::lru_pages(Around::default(), after), None);
     }
 }

@@ -88,6 +88,9 @@ fn cache_insert(parameters: &[String], returns: Returns) -> bool {
 fn says_loaded(parameters: &[String], returns: Returns) -> bool {
     parameters.len() == 1 && matches!(returns, Returns::Bool | Returns::Int)
 }
+fn says_stored(parameters: &[String], returns: Returns) -> bool {
+    parameters.len() == 1 && returns == Returns::Bool
+}
 fn walk_callback(parameters: &[String], returns: Returns) -> bool {
     parameters.len() == 3 && returns == Returns::Int
 }
@@ -112,7 +115,7 @@ const fn way(
 
 /// In the order of attaching: what ends a state before what begins it, so that nothing begun while we attach
 /// is missed when it ends.
-const HOOKS: [Hook; 16] = [
+const HOOKS: [Hook; 17] = [
     Hook {
         sees: "swap areas switched on",
         need: Need::Map,
@@ -173,6 +176,11 @@ const HOOKS: [Hook; 16] = [
             way("shrink_memcg_cb", "shrink_memcg_cb", At::Exit, walk_callback),
             way("shrink_memcg_cb_lock", "shrink_memcg_cb", At::Exit, locked_walk_callback),
         ],
+    },
+    Hook {
+        sees: "stores refused",
+        need: Need::Count("a write-back round can only guess how many stores of others it refuses"),
+        ways: &[way("zswap_store", "zswap_store", At::Exit, says_stored)],
     },
     Hook {
         sees: "pages read out of zswap",

@@ -13,18 +13,27 @@ pub(crate) struct Put {
     pub(crate) new: String,
 }
 
+/// A value that is low for moments, and what it is at all other times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Flick {
+    /// The file.
+    pub(crate) path: String,
+    /// The value of the moment.
+    pub(crate) low: String,
+    /// The value at all other times.
+    pub(crate) high: String,
+}
+
 /// How zswap is made to write back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub(crate) enum Stroke {
-    /// zswap's own worker: the pool limit is `low` for the moment in which one page is refused, then `high` again.
+    /// zswap's own worker, queued by a store that is refused.
     Worker {
-        /// The file of the pool limit.
-        limit: String,
-        /// The limit under which every store is refused.
-        low: String,
-        /// The limit at all other times.
-        high: String,
+        /// The pool limit: while it is low every store of the host is refused.
+        limit: Flick,
+        /// The accept threshold: a worker that begins while it is low writes until the pool is empty.
+        accept: Flick,
     },
     /// zswap's shrinker, called by reclaiming a little: `text` into `file`, over and over.
     Reclaim {
@@ -86,6 +95,10 @@ pub(crate) struct Done {
     pub(crate) cold: u64,
     /// Entries looked at and left alone.
     pub(crate) passed_over: u64,
+    /// Stores of others refused meanwhile, on the whole host; `None`: the kernel does not say.
+    pub(crate) refused: Option<u64>,
+    /// Pages that zswap took meanwhile, on the whole host.
+    pub(crate) stored: Option<u64>,
     /// Strokes made.
     pub(crate) strokes: u64,
     /// Age of what was written, in buckets.

@@ -1,0 +1,240 @@
+//! What a round is aimed at: the cgroup's valve, and the meter that says when to close it.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use super::{knob::Knob, life::Life, page::Page};
+use crate::{
+    fault,
+    map::{Meter, Reading, Stores},
+};
+
+/// How long the pump sleeps between two looks at the meter, unless the alarm wakes it.
+const LOOK: Duration = Duration::from_micros(20);
+
+/// How long a stroke may take to show on the meter.
+const STROKE: Duration = Duration::from_millis(1);
+
+/// How long the low limit is held in one stroke while nobody else is refused. The worker stops after 16 entries that
+/// only got their second chance; so that it does not have to be woken anew for the next 16, its work is queued again
+/// and again while it runs.
+const HOLD: Duration = Duration::from_millis(8);
+
+/// How long the pump goes on without an effect before it sleeps for a moment: the worker may be waiting for the very
+/// processor the pump is on.
+const YIELD: Duration = Duration::from_micros(300);
+
+/// How often it is looked whether the agent lives, while the limit is low.
+const HEARTBEAT: Duration = Duration::from_millis(1);
+
+/// How long a worker that is queued may take to begin.
+const BEGIN: Duration = Duration::from_millis(20);
+
+/// Pages the worker still writes after the valve was told to close: learned from round to round. The valve is closed
+/// that much early, so that a round comes out near its target and not above it.
+#[derive(Clone, Copy)]
+pub(super) struct RunOn(u64);
+
+impl Default for RunOn {
+    /// About what was seen on emulated machines; the first rounds correct it.
+    fn default() -> Self {
+        Self(16)
+    }
+}
+
+impl RunOn {
+    /// More than this is a hiccup of the host: not to be expected again.
+    const MOST: u64 = 48;
+
+    /// Pages that a round of so many ends early. A small round stays near its target.
+    fn margin(self, pages: u64) -> u64 {
+        self.0.min(pages / 16)
+    }
+
+    /// Follows a rise at once and a fall slowly.
+    fn learn(&mut self, seen: u64) {
+        self.0 = seen.max(self.0 - self.0 / 4).clamp(1, Self::MOST);
+    }
+}
+
+/// The aim of one round.
+pub(super) struct Aim<'a> {
+    pub(super) life: &'a Life,
+    pub(super) meter: Meter,
+    pub(super) start: Reading,
+    valve: Knob,
+    run_on: &'a mut RunOn,
+    /// Pages at which the valve is closed.
+    near: u64,
+    /// Pages at which it was closed.
+    closed_at: Option<u64>,
+    /// Where the count of stores began; `None`: stores are not seen.
+    stores: Option<Stores>,
+}
+
+impl<'a> Aim<'a> {
+    pub(super) fn new(life: &'a Life, meter: Meter, valve: Knob, run_on: &'a mut RunOn, pages: u64) -> Self {
+        let (start, near) = (meter.read(), pages - run_on.margin(pages));
+        Self { life, meter, start, valve, run_on, near, closed_at: None, stores: None }
+    }
+
+    pub(super) fn open_valve(&mut self) -> io::Result<()> {
+        self.meter.set_alarm(self.start.total + self.near);
+        self.valve.put("1")
+    }
+
+    /// Closes the valve, whatever was closed before, and waits until nothing is written any more. `false`: zswap's worker
+    /// has not ended in time.
+    pub(super) fn close_valve(&mut self) -> (bool, io::Result<()>) {
+        let closed = self.valve.put("0");
+        fault::point("pump.valve.closed");
+        self.meter.set_alarm(0);
+        let is_settled = self.meter.settle();
+        if let Some(closed_at) = self.closed_at {
+            self.run_on.learn(self.written() - closed_at);
+        }
+        (is_settled, closed)
+    }
+
+    /// Finds out whether stores are seen: one of our own must be.
+    pub(super) fn try_stores(&mut self, page: &mut Page) {
+        let before = self.meter.stores();
+        self.meter.watch_stores(u64::MAX);
+        page.bring_in();
+        page.push_out();
+        self.meter.watch_stores(0);
+        let now = self.meter.stores();
+        self.stores = (now != before).then_some(now);
+    }
+
+    /// Stores of others are counted from now on, or no more.
+    pub(super) fn watch_stores(&self, is_on: bool) {
+        self.meter.watch_stores(if is_on { u64::from(std::process::id()) } else { 0 });
+    }
+
+    /// Stores of others refused in this round, as far as they were watched. `None`: they are not seen.
+    pub(super) fn refused(&self) -> Option<u64> {
+        Some(self.meter.stores().refused - self.stores?.refused)
+    }
+
+    /// Waits until a store of somebody else has gone through, at most so long. Busily: it is a matter of microseconds.
+    pub(super) fn await_store(&self, at_most: Duration) -> bool {
+        let (before, until) = (self.meter.stores().taken, Instant::now() + at_most);
+        while Instant::now() < until {
+            if self.meter.stores().taken != before {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
+    /// Waits until the worker that was queued after so many runs has begun, at most so long. Busily, as above.
+    pub(super) fn await_prompt_begin(&self, begun: u64, at_most: Duration) -> bool {
+        let until = Instant::now() + at_most;
+        while self.meter.worker_begun() == begun {
+            if Instant::now() > until {
+                return false;
+            }
+            std::hint::spin_loop();
+        }
+        true
+    }
+
+    /// Pages of the cgroup written back in this round.
+    fn written(&self) -> u64 {
+        self.meter.read().written - self.start.written
+    }
+
+    /// Closes the valve when the target is near: a worker that began under the low limit does not stop by itself.
+    pub(super) fn close_if_near(&mut self) -> bool {
+        let written = self.written();
+        let is_near = written >= self.near;
+        if is_near && self.closed_at.is_none() {
+            // Tried again, and its error looked at, at the end of the round.
+            let _tried_again = self.valve.put("0");
+            self.closed_at = Some(written);
+            fault::point("pump.full");
+        }
+        is_near
+    }
+
+    /// Has the page refused, which queues the worker, and over and over as long as nobody else is: until the target is near
+    /// or the hold is over.
+    pub(super) fn queue_work(&mut self, page: &mut Page) {
+        let (mut seen, mut moved) = (self.meter.read(), Instant::now());
+        let (until, refused) = (moved + HOLD, self.refused());
+        let mut alive = moved;
+        loop {
+            page.push_out();
+            if self.close_if_near() || self.refused() != refused || Instant::now() > until {
+                return;
+            }
+            if alive.elapsed() > HEARTBEAT {
+                if self.life.is_over() {
+                    return;
+                }
+                alive = Instant::now();
+            }
+            let (last, now) = (seen, Instant::now());
+            seen = self.meter.read();
+            if seen != last {
+                moved = now;
+            } else if now - moved > YIELD {
+                self.meter.wait(10 * LOOK);
+            }
+            page.bring_in();
+        }
+    }
+
+    /// Waits until the worker that was queued after so many runs has begun, or shows an effect where its runs are not seen.
+    pub(super) fn await_begin(&mut self, begun: u64) {
+        let (seen, until) = (self.meter.read(), Instant::now() + BEGIN);
+        while self.meter.worker_begun() == begun
+            && self.meter.read() == seen
+            && Instant::now() < until
+            && !self.life.is_over()
+        {
+            self.meter.wait(LOOK);
+        }
+    }
+
+    /// Waits until a stroke has run out, or the target is near.
+    pub(super) fn run_out(&mut self, deadline: Instant) {
+        let (mut seen, mut quiet_at) = (self.meter.read(), Instant::now() + STROKE);
+        while !self.close_if_near() {
+            self.meter.wait(LOOK);
+            let (last, now) = (seen, Instant::now());
+            seen = self.meter.read();
+            if seen != last {
+                quiet_at = now + 3 * LOOK;
+            } else if now > quiet_at || now > deadline {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_valve_closes_as_early_as_the_worker_ran_on_before() {
+        let mut run_on = RunOn::default();
+        assert_eq!(run_on.margin(2000), 16);
+        assert_eq!(run_on.margin(64), 4, "a sixteenth of a small round");
+        run_on.learn(40);
+        assert_eq!(run_on.margin(2000), 40, "a rise is followed at once");
+        run_on.learn(0);
+        assert_eq!(run_on.margin(2000), 30, "a fall by a quarter");
+        run_on.learn(500);
+        assert_eq!(run_on.margin(2000), 48);
+        for _ in 0..40 {
+            run_on.learn(0);
+        }
+        assert!(run_on.margin(2000) <= 3);
+    }
+}

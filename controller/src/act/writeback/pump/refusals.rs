@@ -1,0 +1,217 @@
+//! What a round costs everybody else: stores that zswap refuses while its pool limit is low. Such a page stays in memory,
+//! so nothing is lost, but its owner has to reclaim another one. So the share of refused stores is bounded: a round
+//! makes its next stroke when enough other stores have gone through.
+
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
+
+use rustix::fs::OFlags;
+
+use super::knob::Knob;
+use crate::{root::Root, sense::VmStat};
+
+/// Of this many stores of others one may be refused.
+const SHARE: u64 = 100;
+
+/// Where refusals are not seen: the part of the time in which the limit may be low while others store. A refused store is
+/// quicker than one that compresses, so it is less than `SHARE`.
+const TIME_SHARE: u32 = 400;
+
+/// How long the rate at which others store is measured.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Stores of others in a millisecond up to which it is better to hold the limit down until one of them comes.
+const SLOW: u64 = 3;
+
+/// How long others must not have stored before they are left out of account.
+const LONG_CALM: Duration = Duration::from_secs(1);
+
+/// What the first held stroke is expected to cost: it ends with the first store of somebody else.
+const HELD_COST: u64 = 4;
+
+/// `/proc/vmstat` has some 190 lines.
+const STAT_BYTES: usize = 16 << 10;
+
+/// What a round has cost so far. Refused stores are counted by the caller, since the round began; `None` where they
+/// are not seen.
+pub(super) struct Refusals {
+    stat: Option<Knob>,
+    text: Vec<u8>,
+    /// `zswpout` of `/proc/vmstat`, in pages: when the round began, and by how much it was higher when last looked at.
+    first: Option<u64>,
+    stored: u64,
+    /// When that was, by how much it rose in a millisecond, and since when it has not risen.
+    looked: Instant,
+    rate: Option<u64>,
+    calm: Instant,
+    begun: Instant,
+    /// How long the limit was low.
+    low: Duration,
+    /// Refusals up to the last stroke, and in it.
+    before: u64,
+    last: u64,
+    /// What a held stroke costs: follows a rise at once and a fall slowly.
+    held_cost: u64,
+}
+
+impl Refusals {
+    pub(super) fn open(root: &Root) -> Self {
+        let now = Instant::now();
+        let mut refusals = Self {
+            stat: Knob::open(root, "proc/vmstat", OFlags::RDONLY).ok(),
+            text: vec![0; STAT_BYTES],
+            first: None,
+            stored: 0,
+            looked: now,
+            rate: None,
+            calm: now,
+            begun: now,
+            low: Duration::ZERO,
+            before: 0,
+            last: 0,
+            held_cost: HELD_COST,
+        };
+        refusals.first = refusals.all_stored();
+        refusals
+    }
+
+    /// Pages that zswap took so far, on the whole host. `None`: the kernel does not say.
+    pub(super) fn stored(&mut self) -> Option<u64> {
+        self.stored = self.all_stored()?.saturating_sub(self.first?);
+        Some(self.stored)
+    }
+
+    /// A stroke is over that had the limit down for so long, short or held.
+    pub(super) fn stroke(&mut self, low: Duration, refused: Option<u64>, was_short: bool) {
+        self.low += low;
+        let refused = refused.unwrap_or_default();
+        self.last = refused - mem::replace(&mut self.before, refused);
+        if !was_short {
+            self.held_cost = self.last.max(self.held_cost - self.held_cost / 4);
+        }
+    }
+
+    /// Whether there may be one more stroke like the last.
+    pub(super) fn allow_stroke(&mut self, refused: Option<u64>) -> bool {
+        self.look();
+        match refused {
+            Some(refused) => is_within(refused + self.last, self.stored),
+            None => self.calm.elapsed() >= LONG_CALM || self.low * TIME_SHARE <= self.begun.elapsed(),
+        }
+    }
+
+    /// A stroke must be as short as can be: others store all the time, it is too early to tell, or a held one would cost
+    /// too much.
+    pub(super) fn must_be_short(&self, refused: Option<u64>) -> bool {
+        let (Some(refused), Some(rate)) = (refused, self.rate) else { return true };
+        let is_cheap = is_within(refused + self.held_cost, self.stored) || refused + self.stored == 0;
+        rate > SLOW || !is_cheap && self.calm.elapsed() < LONG_CALM
+    }
+
+    fn look(&mut self) {
+        let passed = self.looked.elapsed();
+        if passed >= LOOK {
+            let before = self.stored;
+            let risen = self.stored().map(|stored| stored - before);
+            self.rate = risen.map(|risen| (risen * 1_000_000).div_ceil(passed.as_nanos() as u64));
+            self.looked = Instant::now();
+            if risen != Some(0) {
+                self.calm = self.looked;
+            }
+        }
+    }
+
+    fn all_stored(&mut self) -> Option<u64> {
+        let text = self.stat.as_ref()?.read(&mut self.text)?;
+        VmStat::parse(text).zswpout
+    }
+}
+
+fn is_within(refused: u64, stored: u64) -> bool {
+    refused * SHARE <= stored + refused
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+
+    use super::*;
+    use crate::fake::FakeRoot;
+
+    /// A host with so many stores since it booted.
+    fn set(fake: &FakeRoot, stored: u64) {
+        fake.write("proc/vmstat", &format!("nr_free_pages 1\nzswpout {stored}\n"));
+    }
+
+    /// Whether a stroke is allowed, once a look is due.
+    fn allows(refusals: &mut Refusals, refused: Option<u64>) -> bool {
+        sleep(LOOK);
+        refusals.allow_stroke(refused)
+    }
+
+    #[test]
+    fn a_stroke_waits_until_its_cost_is_one_in_a_hundred() {
+        let fake = FakeRoot::host();
+        set(&fake, 1000);
+        let mut refusals = Refusals::open(fake.root());
+        assert!(allows(&mut refusals, Some(0)));
+        refusals.stroke(Duration::from_micros(50), Some(3), true);
+        // 3 and as many in the next stroke are 6 of 600 stores: 594 must go through beside them.
+        set(&fake, 1593);
+        assert!(!allows(&mut refusals, Some(3)));
+        set(&fake, 1594);
+        assert!(allows(&mut refusals, Some(3)));
+        assert_eq!(refusals.stored(), Some(594));
+    }
+
+    #[test]
+    fn the_limit_is_held_only_where_others_store_slowly() {
+        let fake = FakeRoot::host();
+        set(&fake, 1000);
+        let mut refusals = Refusals::open(fake.root());
+        assert!(refusals.must_be_short(Some(0)), "too early to tell");
+        assert!(allows(&mut refusals, Some(0)) && !refusals.must_be_short(Some(0)));
+        set(&fake, 1_000_000);
+        assert!(
+            allows(&mut refusals, Some(0)) && refusals.must_be_short(Some(0)),
+            "a million in some milliseconds"
+        );
+        assert!(allows(&mut refusals, Some(0)) && !refusals.must_be_short(Some(0)), "and no more");
+    }
+
+    #[test]
+    fn the_limit_is_held_only_where_that_costs_little() {
+        let fake = FakeRoot::host();
+        set(&fake, 1000);
+        let mut refusals = Refusals::open(fake.root());
+        set(&fake, 1001);
+        // One store in the look before, and a held stroke costs 4: of the first 5 that would be too many.
+        assert!(
+            allows(&mut refusals, Some(0))
+                && allows(&mut refusals, Some(0))
+                && refusals.must_be_short(Some(0))
+        );
+        // 4 of 400 are 1 %: 396 stores in the round.
+        set(&fake, 1396);
+        assert!(
+            allows(&mut refusals, Some(0))
+                && allows(&mut refusals, Some(0))
+                && !refusals.must_be_short(Some(0))
+        );
+        refusals.stroke(Duration::from_millis(8), Some(4), false);
+        assert!(refusals.must_be_short(Some(4)), "the next would make it 8 of 400");
+    }
+
+    #[test]
+    fn where_refusals_are_not_seen_time_is_what_is_shared() {
+        let fake = FakeRoot::host();
+        set(&fake, 1000);
+        let mut refusals = Refusals::open(fake.root());
+        assert!(allows(&mut refusals, None));
+        refusals.stroke(Duration::from_secs(1), None, true);
+        assert!(!allows(&mut refusals, None));
+        assert!(refusals.must_be_short(None), "what is not known is not taken for none");
+    }
+}

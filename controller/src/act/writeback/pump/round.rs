@@ -1,0 +1,162 @@
+//! One job of the pump: stroke after stroke until its target is written, nothing more comes, or the time is over.
+
+use std::{
+    io,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use rustix::fs::OFlags;
+
+use super::{
+    aim::{Aim, RunOn},
+    is_ended,
+    knob::Knob,
+    life::Life,
+    page::Page,
+    refusals::Refusals,
+    stroke::Hand,
+    wire::{Done, Ended, Job},
+};
+use crate::{fault, map::Meter, root::Root};
+
+/// Runs of the worker without any effect after which nothing more is to come. One that began under a threshold of zero
+/// looks sixteen times at every cgroup; one that began under the usual one looks at a single one.
+const IDLE_RUNS: u64 = 64;
+
+/// Strokes without any effect after which a worker that was never seen to run is given up, or the shrinker: a small
+/// reclaim calls it, but it begins to look at entries only once enough of these calls have added up.
+const IDLE_STROKES: u64 = 512;
+
+/// How long to wait before it is looked again whether the stores of others allow a stroke.
+const PAUSE: Duration = Duration::from_micros(500);
+
+/// What was done so far to make zswap write back.
+#[derive(Clone, Copy)]
+struct Effort {
+    strokes: u64,
+    /// Runs of zswap's worker that ended, since the map was made; 0 where they are not seen.
+    runs: u64,
+}
+
+/// One round.
+pub(super) struct Round<'a> {
+    job: &'a Job,
+    hand: Hand<'a>,
+    aim: Aim<'a>,
+    refusals: Refusals,
+}
+
+impl<'a> Round<'a> {
+    pub(super) fn open(
+        root: &Root,
+        pins: &Path,
+        job: &'a Job,
+        life: &'a Life,
+        run_on: &'a mut RunOn,
+    ) -> io::Result<Self> {
+        let hand = Hand::open(root, &job.stroke)?;
+        let meter = Meter::open(pins, &job.owners).map_err(io::Error::other)?;
+        let valve = Knob::open(root, &job.valve, OFlags::WRONLY).map_err(io::Error::other)?;
+        let (aim, refusals) = (Aim::new(life, meter, valve, run_on, job.pages), Refusals::open(root));
+        fault::point("pump.opened");
+        Ok(Self { job, hand, aim, refusals })
+    }
+
+    pub(super) fn run(&mut self, page: &mut Page) -> io::Result<Done> {
+        let (begun, ages, start) = (Instant::now(), self.aim.meter.ages(), self.aim.start);
+        self.aim.meter.set_cold_after(self.job.cold_after);
+        self.aim.try_stores(page);
+        self.aim.open_valve()?;
+        fault::point("pump.valve.opened");
+        let (strokes, ended) = self.pump(page, begun);
+        let (is_settled, closed) = self.aim.close_valve();
+        fault::point("pump.settled");
+        let (ended, error) = match ended.and_then(|ended| closed.map(|()| ended)) {
+            Ok(_) if !is_settled => (Ended::Unsettled, None),
+            Ok(ended) => (ended, None),
+            Err(error) => (Ended::Refused, Some(error.to_string())),
+        };
+        let now = self.aim.meter.read();
+        let grown = |(after, before): (&u64, &u64)| after - before;
+        Ok(Done {
+            ended,
+            error,
+            written: now.written - start.written,
+            total: now.total - start.total,
+            cold: now.cold - start.cold,
+            passed_over: now.passed_over - start.passed_over,
+            refused: self.aim.refused(),
+            stored: self.refusals.stored(),
+            strokes,
+            ages: self.aim.meter.ages().iter().zip(&ages).map(grown).collect(),
+            micros: begun.elapsed().as_micros() as u64,
+        })
+    }
+
+    fn pump(&mut self, page: &mut Page, begun: Instant) -> (u64, io::Result<Ended>) {
+        let deadline = begun + Duration::from_millis(self.job.deadline_ms);
+        let (mut strokes, mut last) = (0, self.effort(0));
+        loop {
+            if self.aim.close_if_near() {
+                return (strokes, Ok(Ended::Target));
+            }
+            if Instant::now() > deadline || is_ended() || self.aim.life.is_over() {
+                return (strokes, Ok(Ended::Deadline));
+            }
+            if self.is_idle(self.effort(strokes), last) || self.is_out_of_chances() {
+                return (strokes, Ok(Ended::Exhausted));
+            }
+            if !self.refusals.allow_stroke(self.aim.refused()) {
+                std::thread::sleep(PAUSE);
+                continue;
+            }
+            let before = self.aim.meter.read();
+            if let Err(error) = self.hand.stroke(&mut self.aim, page, &mut self.refusals) {
+                return (strokes, Err(error));
+            }
+            strokes += 1;
+            self.aim.run_out(deadline);
+            if self.aim.meter.read() != before {
+                last = self.effort(strokes);
+            }
+        }
+    }
+
+    fn effort(&self, strokes: u64) -> Effort {
+        Effort { strokes, runs: self.aim.meter.worker_ended() }
+    }
+
+    /// A worker that gets no processor is no sign of an empty list: what counts is how often it ran in vain.
+    fn is_idle(&self, now: Effort, last: Effort) -> bool {
+        match self.hand {
+            Hand::Worker(_) if now.runs > 0 => now.runs - last.runs > IDLE_RUNS,
+            _ => now.strokes - last.strokes > IDLE_STROKES,
+        }
+    }
+
+    /// Each entry is passed over once because it was referenced; being passed over more than twice as often as there
+    /// are entries means that what is left cannot be written now.
+    fn is_out_of_chances(&self) -> bool {
+        let passed_over = self.aim.meter.read().passed_over - self.aim.start.passed_over;
+        passed_over > 2 * self.job.candidates + 1024
+    }
+}
+
+impl Done {
+    pub(super) fn refused(error: String) -> Self {
+        Self {
+            ended: Ended::Refused,
+            error: Some(error),
+            written: 0,
+            total: 0,
+            cold: 0,
+            passed_over: 0,
+            refused: None,
+            stored: None,
+            strokes: 0,
+            ages: Vec::new(),
+            micros: 0,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! One stroke: what makes zswap write back a little, however a dialect does it.
+
+use std::{
+    cell::Cell,
+    io,
+    time::{Duration, Instant},
+};
+
+use rustix::fs::OFlags;
+
+use super::{
+    aim::Aim,
+    knob::{Knob, Lever},
+    page::Page,
+    refusals::Refusals,
+    wire::Stroke,
+};
+use crate::{fault, root::Root};
+
+/// How long a store of somebody else is waited for that falls into a window.
+const PATIENCE: Duration = Duration::from_millis(4);
+
+/// How long it takes a worker to begin that has a processor for itself.
+const PROMPT: Duration = Duration::from_micros(40);
+
+/// How long the next store of somebody else is waited for before one of ours takes its place.
+const NEXT_STORE: Duration = Duration::from_micros(150);
+
+/// An opened [`Stroke`].
+pub(super) enum Hand<'a> {
+    /// zswap's own worker.
+    Worker(Worker<'a>),
+    /// zswap's shrinker: a little is reclaimed.
+    Reclaim { file: Knob, text: &'a str },
+}
+
+impl<'a> Hand<'a> {
+    pub(super) fn open(root: &Root, stroke: &'a Stroke) -> io::Result<Self> {
+        let opened = match stroke {
+            Stroke::Worker { limit, accept } => Lever::open(root, limit)
+                .and_then(|limit| {
+                    Ok(Worker { limit, accept: Lever::open(root, accept)?, is_prompt: Cell::new(false) })
+                })
+                .map(Self::Worker),
+            Stroke::Reclaim { file, text } => {
+                Knob::open(root, file, OFlags::WRONLY).map(|file| Self::Reclaim { file, text })
+            }
+        };
+        opened.map_err(io::Error::other)
+    }
+
+    pub(super) fn stroke(
+        &self,
+        aim: &mut Aim<'_>,
+        page: &mut Page,
+        refusals: &mut Refusals,
+    ) -> io::Result<()> {
+        match self {
+            Self::Worker(worker) => worker.stroke(aim, page, refusals),
+            Self::Reclaim { file, text } => match file.put(text) {
+                // Less was reclaimed than asked for: that is what is wanted.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+                other => other,
+            },
+        }
+    }
+}
+
+/// The two parameters that start zswap's worker and keep it going (mm/zswap.c).
+///
+/// A store that meets the pool limit is refused, marks the pool as full, and queues the worker. The worker reads its
+/// threshold once, when it begins: the limit times the accept threshold. The mark stays until a store finds the pool
+/// below that threshold; while it stays, every store is refused.
+pub(super) struct Worker<'a> {
+    limit: Lever<'a>,
+    accept: Lever<'a>,
+    /// Whether the last worker began as soon as it was queued.
+    is_prompt: Cell<bool>,
+}
+
+impl Worker<'_> {
+    fn stroke(&self, aim: &mut Aim<'_>, page: &mut Page, refusals: &mut Refusals) -> io::Result<()> {
+        self.limit.check()?;
+        self.accept.check()?;
+        aim.watch_stores(true);
+        let refused = aim.refused();
+        let is_short = refusals.must_be_short(refused);
+        let low = match refused {
+            Some(refused) if is_short => self.refuse_another(aim, page, refused),
+            _ => self.refuse_ours(aim, page),
+        };
+        aim.watch_stores(false);
+        refusals.stroke(low?, aim.refused(), is_short);
+        Ok(())
+    }
+
+    /// Has our page refused until somebody else is, or the worker has done enough. A run that begins meanwhile reads a
+    /// threshold of zero.
+    fn refuse_ours(&self, aim: &mut Aim<'_>, page: &mut Page) -> io::Result<Duration> {
+        let begun = aim.meter.worker_begun();
+        page.bring_in();
+        let low = self.refuse(|| aim.queue_work(page))?;
+        if aim.meter.worker_begun() == begun {
+            self.begin_late(aim, page, begun)?;
+        }
+        Ok(low)
+    }
+
+    /// Where others store all the time, a store of theirs queues the worker as well as one of ours, and the shortest window
+    /// that one of them falls into refuses hardly a second one.
+    ///
+    /// A worker that has a processor for itself begins at once: then the threshold must be zero before it is queued, and
+    /// everybody is refused until it has begun. One that must wait for a processor has its threshold lowered later, at
+    /// no cost. What held for the last worker is expected of the next.
+    fn refuse_another(&self, aim: &mut Aim<'_>, page: &mut Page, refused: u64) -> io::Result<Duration> {
+        let (begun, until) = (aim.meter.worker_begun(), Instant::now() + PATIENCE);
+        let mut low = Duration::ZERO;
+        if self.is_prompt.get() {
+            self.accept.down()?;
+        }
+        // A worker that was queued before may still be writing.
+        while aim.refused() == Some(refused) && Instant::now() < until && !aim.close_if_near() {
+            low += self.refuse(|| ())?;
+        }
+        let is_queued = aim.refused() != Some(refused);
+        if self.is_prompt.get() {
+            self.is_prompt.set(is_queued && aim.await_prompt_begin(begun, PROMPT));
+            self.accept.up()?;
+        }
+        if is_queued && !self.is_prompt.get() {
+            self.begin_late(aim, page, begun)?;
+        }
+        Ok(low)
+    }
+
+    /// Holds the limit down for the time of `work`, and says how long that was. Every store of the host is refused meanwhile.
+    fn refuse(&self, work: impl FnOnce()) -> io::Result<Duration> {
+        let start = Instant::now();
+        self.limit.down()?;
+        fault::point("pump.limit.low");
+        work();
+        self.limit.up()?;
+        let low = start.elapsed();
+        fault::point("pump.limit.high");
+        Ok(low)
+    }
+
+    /// The worker is queued and waits for a processor. It must find a threshold of zero when it begins, and nobody must be
+    /// refused until then: the next store that is taken removes the mark of a full pool, and with the mark gone the accept
+    /// threshold can be zero without any effect on stores.
+    fn begin_late(&self, aim: &mut Aim<'_>, page: &mut Page, begun: u64) -> io::Result<()> {
+        if !aim.await_store(NEXT_STORE) {
+            page.bring_in();
+            page.push_out();
+        }
+        self.is_prompt.set(aim.meter.worker_begun() != begun);
+        self.accept.down()?;
+        fault::point("pump.accept.low");
+        aim.await_begin(begun);
+        self.accept.up()
+    }
+}
