@@ -47,7 +47,8 @@ pub fn swaptier(arguments: &[&str]) -> Result<Outcome> {
 pub fn swaptier_json(arguments: &[&str]) -> Result<Value> {
     let outcome = swaptier(arguments)?;
     if outcome.code != 0 {
-        bail!("swaptier {} ended with {}:\n{}", arguments.join(" "), outcome.code, outcome.stderr.trim());
+        let (said, complaint) = (outcome.stdout.trim(), outcome.stderr.trim());
+        bail!("swaptier {} ended with {}: {said}\n{complaint}", arguments.join(" "), outcome.code);
     }
     serde_json::from_str(&outcome.stdout).with_context(|| {
         format!("swaptier {} printed no JSON:\n{}", arguments.join(" "), outcome.stdout.trim())

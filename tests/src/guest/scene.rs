@@ -2,9 +2,11 @@
 //! sibling that swaps hard. The agent runs from before the first page is stored, so that every age is known.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use super::agent::Agent;
 use super::cgroup::{self, Cgroup};
@@ -15,11 +17,18 @@ use super::wait::wait_for;
 use super::workload::Workload;
 use super::zswap;
 
+/// The host's settings.
+const CONFIG: &str = "/etc/swaptier/swaptier.toml";
+
+/// Where the sibling swaps this hard under emulation, so few of its stores may be refused that a round takes its time.
+const SETTINGS: &str = "[writeback]\ndeadline = \"100s\"\n";
+
 /// Everything the measurements need; fields drop in order: workloads, cgroups, agent, swap.
 #[derive(Debug)]
 pub struct Scene {
     cold: Workload,
     cache: Workload,
+    churn: Workload,
     busy: Workload,
     /// The cgroup whose pages are to be written back.
     pub victim: Cgroup,
@@ -27,7 +36,26 @@ pub struct Scene {
     pub sibling: Cgroup,
     /// The running agent; it has no policies. A test may take and kill it.
     pub agent: Option<Agent>,
+    _settings: Settings,
     _stage: Stage,
+}
+
+/// Guard: the settings are there; gone at drop.
+#[derive(Debug)]
+struct Settings;
+
+impl Settings {
+    fn set() -> Result<Settings> {
+        std::fs::create_dir_all(Path::new(CONFIG).parent().context("a folder")?)?;
+        std::fs::write(CONFIG, SETTINGS).with_context(|| format!("writing {CONFIG}"))?;
+        Ok(Settings)
+    }
+}
+
+impl Drop for Settings {
+    fn drop(&mut self) {
+        let _gone_is_as_good = std::fs::remove_file(CONFIG);
+    }
 }
 
 /// Kernel counters before and after a round.
@@ -46,7 +74,8 @@ pub struct Counters {
 }
 
 impl Scene {
-    /// Sets it: 120 MiB of cold memory and 100 MiB of file in the victim, 84 MiB in 64 for the sibling.
+    /// Sets it: 40 MiB of cold memory, 100 MiB of file and 8 MiB that can be kept going through zswap in the victim,
+    /// 84 MiB in 64 for the sibling.
     ///
     /// # Errors
     /// When any of it is refused.
@@ -56,15 +85,27 @@ impl Scene {
             "{SCRATCH_DISK} is missing: the guest needs a disk for files"
         );
         let stage = Stage::set(40)?;
+        let settings = Settings::set()?;
         let agent = Agent::start(&[])?;
         let victim = Cgroup::create("bench.slice/victim")?;
         let sibling = Cgroup::create("bench.slice/sibling")?;
-        let cold = Workload::spawn(&victim, "--hot 1M --warm 0 --cold 120M --commands --seed 1")?;
+        let cold = Workload::spawn(&victim, "--hot 1M --warm 0 --cold 40M --commands --seed 1")?;
         let file = format!("--hot 4M --warm 0 --cold 0 --file-cache 100M --file-dir {SCRATCH_DISK} --seed 2");
         let cache = Workload::spawn(&victim, &file)?;
+        let churn = Workload::spawn(&victim, "--hot 8M --warm 0 --cold 0 --commands --seed 4")?;
         let busy = Workload::spawn(&sibling, "--hot 24M --warm 60M --cold 0 --seed 3")?;
         sibling.set("memory.high", "64M")?;
-        Ok(Scene { cold, cache, busy, victim, sibling, agent: Some(agent), _stage: stage })
+        Ok(Scene {
+            cold,
+            cache,
+            churn,
+            busy,
+            victim,
+            sibling,
+            agent: Some(agent),
+            _settings: settings,
+            _stage: stage,
+        })
     }
 
     /// Brings all cold pages into zswap anew and lets them age.
@@ -74,13 +115,34 @@ impl Scene {
     pub fn refill(&mut self, age: Duration) -> Result<()> {
         // Written, not only read: a page that came from the disk unchanged would go back there without zswap.
         self.cold.command("write cold")?;
-        // 120 MiB are 30,720 pages.
+        // 40 MiB are 10,240 pages.
         wait_for("the cold pages to be in zswap", Duration::from_secs(30), || {
             self.cold.command("pageout cold")?;
-            Ok(self.victim.stat("zswapped")? / page_size() > 27_000)
+            Ok(self.victim.stat("zswapped")? / page_size() > 9_000)
         })?;
         std::thread::sleep(age);
         Ok(())
+    }
+
+    /// Does `work` while the victim itself swaps: 8 MiB of it go out and come back all the time.
+    ///
+    /// # Errors
+    /// Those of the work, or when the victim cannot swap.
+    pub fn while_swapping<T>(&mut self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let (churn, is_over) = (&mut self.churn, AtomicBool::new(false));
+        thread::scope(|scope| {
+            let swapping = scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    churn.command("pageout hot")?;
+                    churn.command("touch hot")?;
+                }
+                anyhow::Ok(())
+            });
+            let done = work();
+            is_over.store(true, Ordering::Relaxed);
+            swapping.join().map_err(|_| anyhow!("the swapping thread panicked"))??;
+            done
+        })
     }
 
     /// Reads the counters.
@@ -97,7 +159,7 @@ impl Scene {
         })
     }
 
-    /// Ends the workloads, all three of which must have kept their contents, then the agent.
+    /// Ends the workloads, all of which must have kept their contents, then the agent.
     ///
     /// # Errors
     /// When one did not, or the agent does not stop well.
@@ -105,6 +167,7 @@ impl Scene {
         self.sibling.set("memory.high", "max")?;
         self.cold.finish().context("the cold memory")?;
         self.cache.finish().context("the file cache")?;
+        self.churn.finish().context("what went through zswap")?;
         self.busy.finish().context("the sibling")?;
         self.agent.map_or(Ok(()), Agent::stop)
     }

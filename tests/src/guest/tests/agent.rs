@@ -65,7 +65,7 @@ pub(super) fn same_sums(cgroup: &Cgroup, step: &str) -> Result<()> {
 
 pub(super) fn writeback_hits_its_number() -> Result<()> {
     let mut scene = Scene::set()?;
-    let line = crate::guest::bench::writeback::round(&mut scene, "worker", 4_000)?;
+    let line = crate::guest::bench::writeback::round(&mut scene, "worker", 4_000, true)?;
     let faults = line.faults();
     ensure!(faults.is_empty(), "{}", faults.join("; "));
     scene.finish()
