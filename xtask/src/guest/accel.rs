@@ -1,5 +1,6 @@
 //! KVM or TCG: found out by booting, since a /dev/kvm that exists may still not run a stock kernel (nested machines).
-//! The verdict is kept under `target/lab` for this QEMU on this host kernel. Called by `guest/mod.rs`.
+//! The verdict is kept under `target/lab` for this QEMU on this host kernel. And TCG in the way that counts
+//! instructions, which is asked for. Called by `guest/mod.rs`.
 
 use std::fs::{self, OpenOptions};
 use std::process::Command;
@@ -21,23 +22,49 @@ pub(crate) enum Accel {
     Kvm,
     /// Translation in QEMU, many times slower and always there.
     Tcg,
+    /// The same on one host processor, with clocks that go on by 1 ns with each instruction (and to the next timer when
+    /// there is none to execute): what takes so many nanoseconds in the guest are so many instructions, whatever the
+    /// host is doing. No random numbers and no date from the host, so that two runs are as alike as can be.
+    Counting,
 }
 
 impl Accel {
     /// QEMU's arguments.
-    pub(super) fn arguments(self) -> [&'static str; 4] {
+    pub(super) fn arguments(self) -> &'static [&'static str] {
         match self {
-            Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+            Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
+            Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
+            Self::Counting => &[
+                "-accel",
+                "tcg,thread=single",
+                "-icount",
+                "shift=0,sleep=off",
+                "-cpu",
+                "max,-rdrand,-rdseed",
+                "-rtc",
+                "base=2026-01-01T00:00:00,clock=vm",
+                "-seed",
+                "1",
+            ],
+        }
+    }
+
+    /// For a person.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "KVM",
+            Self::Tcg => "TCG",
+            Self::Counting => "TCG that counts instructions",
         }
     }
 
     /// What to boot with after a boot that died: a KVM that works only sometimes does not work.
     pub(super) fn after_failed_boot(self) -> Self {
-        if self == Self::Kvm {
-            say::note("KVM is not trusted for the next boot; the verdict is forgotten");
-            let _ = fs::remove_file(paths::lab().join("accel"));
+        if self != Self::Kvm {
+            return self;
         }
+        say::note("KVM is not trusted for the next boot; the verdict is forgotten");
+        let _ = fs::remove_file(paths::lab().join("accel"));
         Self::Tcg
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct Guest {
     pub(crate) memory: u64,
     /// Virtual processors.
     pub(crate) cpus: u32,
+    /// Whether its clocks count instructions. Such a guest has one processor and is slow.
+    pub(crate) counts: bool,
     /// Sizes in bytes of empty disks: `/dev/vda`, `/dev/vdb`, …
     pub(crate) disks: Vec<u64>,
     /// Added to the kernel's command line.
@@ -88,6 +90,7 @@ impl Guest {
             kernel: kernel.to_owned(),
             memory: 1024,
             cpus: 2,
+            counts: false,
             disks: Vec::new(),
             append: String::new(),
             limit: Duration::from_secs(900),
@@ -103,20 +106,25 @@ impl Guest {
         Self { disks: vec![2 << 30, 1 << 30, 1 << 30], ..Self::new(kernel) }
     }
 
+    /// The same with clocks that count instructions.
+    pub(crate) fn counting(kernel: &str) -> Self {
+        Self { counts: true, cpus: 1, ..Self::with_disks(kernel) }
+    }
+
     /// Boots it and passes the command's output on as it comes.
     ///
     /// # Errors
     /// When the lab fails: no kernel, no QEMU, no space. How the guest itself ended is in the result.
     pub(crate) fn run(&self, mut on_output: impl FnMut(&[u8])) -> Result<Run> {
         let kernel = Kernel::get(&self.kernel)?;
-        let mut accel = Accel::choose(&kernel)?;
+        let mut accel = if self.counts { Accel::Counting } else { Accel::choose(&kernel)? };
         say::step(&format!(
             "guest {}: {} MiB, {} processors, {} disks, {}",
             kernel.release,
             self.memory,
             self.cpus,
             self.disks.len(),
-            if accel == Accel::Kvm { "KVM" } else { "TCG" }
+            accel.name()
         ));
         let mut retries = 0;
         loop {
@@ -196,9 +204,14 @@ impl Guest {
     ///
     /// Under emulation on a busy machine the kernel's watchdog takes the TSC for unstable in the middle of a run, and
     /// patching its clock code then can hit a processor that is just executing it (`Oops: int3` in
-    /// `ktime_get_update_offsets_now`): it is told to trust the TSC.
+    /// `ktime_get_update_offsets_now`): it is told to trust the TSC. Where instructions are counted, addresses are the
+    /// same in each run.
     fn command_line(&self, accel: Accel) -> String {
-        let slow = if accel == Accel::Tcg { " mitigations=off tsc=reliable" } else { "" };
+        let slow = match accel {
+            Accel::Kvm => "",
+            Accel::Tcg => " mitigations=off tsc=reliable",
+            Accel::Counting => " mitigations=off tsc=reliable nokaslr norandmaps",
+        };
         let base = "console=ttyS0 rootfstype=ramfs panic=-1 oops=panic psi=1";
         format!("{base}{slow} {}", self.append).trim_end().to_owned()
     }

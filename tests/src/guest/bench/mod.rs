@@ -1,6 +1,7 @@
 //! Measurements in the guest: a table of names, one file each. They print figures; a bound that is broken is an error
 //! at the end, after all figures.
 
+mod cost;
 pub(in crate::guest) mod exact;
 pub(in crate::guest) mod kill;
 pub(in crate::guest) mod writeback;
@@ -16,7 +17,7 @@ pub struct Options {
     pub json: bool,
     /// Only these dialects of write-back.
     pub dialects: Vec<String>,
-    /// Only these scenarios of exactness, or fault points whose name contains one of these.
+    /// Only these scenarios of exactness; fault points, or variants of cost, whose name contains one of these.
     pub only: Vec<String>,
 }
 
@@ -27,9 +28,10 @@ pub struct Options {
 pub fn run(name: &str, options: &Options) -> Result<bool> {
     preamble::check()?;
     match name {
+        "cost" => cost::run(options),
         "exact" => exact::run(options),
         "kill" => kill::run(options),
         "writeback" => writeback::run(options),
-        _ => bail!("no measurement is called `{name}`; there are: exact, kill, writeback"),
+        _ => bail!("no measurement is called `{name}`; there are: cost, exact, kill, writeback"),
     }
 }
