@@ -73,7 +73,8 @@ pub(in crate::guest) struct Watch {
     _stage: Stage,
 }
 
-/// One line of the output: the phase that differs most, or else the one with most pages in zswap.
+/// One line of the output: the phase that differs most, or else the one with most stores, if these are compared, or with
+/// most pages in zswap.
 #[derive(Debug, Serialize)]
 pub(in crate::guest) struct Line {
     kernel: String,
@@ -195,7 +196,7 @@ impl Watch {
 fn line(scenario: &'static str, phases: &[Phase], before: &Pulse, after: &Pulse) -> Line {
     let most = phases
         .iter()
-        .max_by_key(|p| (p.diff(), p.figure("zswap_pages")[1], p.figure("slots")[1]))
+        .max_by_key(|p| (p.diff(), ["stored", "zswap_pages", "slots"].map(|name| p.figure(name)[1])))
         .cloned()
         .unwrap_or_default();
     let bytes = most.figures.get("zswap_bytes").copied();
