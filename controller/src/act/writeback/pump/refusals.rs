@@ -12,8 +12,11 @@ use rustix::fs::OFlags;
 use super::knob::Knob;
 use crate::{root::Root, sense::VmStat};
 
-/// Of this many stores of others one may be refused.
+/// Of this many stores of others one may be refused,
 const SHARE: u64 = 100;
+
+/// or this many in a second: where few are made, one in a hundred would be next to none.
+const A_SECOND: u64 = 10;
 
 /// Where refusals are not seen: the part of the time in which the limit may be low while others store. A refused store is
 /// quicker than one that compresses, so it is less than `SHARE`.
@@ -97,7 +100,7 @@ impl Refusals {
     pub(super) fn allow_stroke(&mut self, refused: Option<u64>) -> bool {
         self.look();
         match refused {
-            Some(refused) => is_within(refused + self.last, self.stored),
+            Some(refused) => self.may_be(refused + self.last),
             None => self.calm.elapsed() >= LONG_CALM || self.low * TIME_SHARE <= self.begun.elapsed(),
         }
     }
@@ -106,8 +109,13 @@ impl Refusals {
     /// too much.
     pub(super) fn must_be_short(&self, refused: Option<u64>) -> bool {
         let (Some(refused), Some(rate)) = (refused, self.rate) else { return true };
-        let is_cheap = is_within(refused + self.held_cost, self.stored) || refused + self.stored == 0;
+        let is_cheap = self.may_be(refused + self.held_cost) || refused + self.stored == 0;
         rate > SLOW || !is_cheap && self.calm.elapsed() < LONG_CALM
+    }
+
+    /// Whether there may be so many refusals by now.
+    fn may_be(&self, refused: u64) -> bool {
+        refused * SHARE <= self.stored + refused || refused <= self.begun.elapsed().as_secs() * A_SECOND
     }
 
     fn look(&mut self) {
@@ -127,10 +135,6 @@ impl Refusals {
         let text = self.stat.as_ref()?.read(&mut self.text)?;
         VmStat::parse(text).zswpout
     }
-}
-
-fn is_within(refused: u64, stored: u64) -> bool {
-    refused * SHARE <= stored + refused
 }
 
 #[cfg(test)]
@@ -202,6 +206,19 @@ mod tests {
         );
         refusals.stroke(Duration::from_millis(8), Some(4), false);
         assert!(refusals.must_be_short(Some(4)), "the next would make it 8 of 400");
+    }
+
+    #[test]
+    fn ten_in_a_second_are_always_allowed() {
+        let fake = FakeRoot::host();
+        set(&fake, 1000);
+        let mut refusals = Refusals::open(fake.root());
+        refusals.stroke(Duration::from_micros(50), Some(5), true);
+        assert!(!allows(&mut refusals, Some(5)));
+        refusals.begun -= Duration::from_secs(1);
+        // 5, and as many in the next stroke.
+        assert!(allows(&mut refusals, Some(5)));
+        assert!(!allows(&mut refusals, Some(6)));
     }
 
     #[test]
