@@ -35,6 +35,8 @@ const FILES: [(&str, &str); 3] = [
 ];
 /// What somebody else writes into `memory.swap.max` of the hot cgroup: neither ours nor the one before us.
 const FOREIGN: &str = "134217728";
+/// The last value the agent sets, always in the hot cgroup: files of a cgroup are set in the order of a plan.
+const LAST: (&str, &str) = ("memory.swap.max", "268435456");
 const STATE: &str = "/var/lib/swaptier";
 /// A point that is not reached in this time is not reached: loading programs takes its time under emulation.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -201,8 +203,8 @@ impl Scene {
         wait_for("the agent to have set its values", PATIENCE, || {
             Ok(!agent.is_running()?
                 || (Path::new(SOCKET).exists()
-                    && self.hot.get("memory.zswap.writeback")? == "0"
-                    && self.cold.get("memory.zswap.writeback")? == "0"))
+                    && self.cold.get("memory.zswap.writeback")? == "0"
+                    && self.hot.get(LAST.0)? == LAST.1))
         })
         .with_context(|| agent.complaints())
     }
