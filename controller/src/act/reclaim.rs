@@ -7,9 +7,16 @@
 use swaptier_policies::Bytes;
 
 use super::{Hands, Outcome, Target};
+use crate::root::{Root, RootError, cgroup_file};
 
 /// The kernel's file (5.19 on).
 pub const FILE: &str = "memory.reclaim";
+
+/// The word of [`Swappiness::Max`].
+pub const SWAPPINESS_MAX: &str = "swappiness=max";
+
+/// Words by which only zswap is reclaimed, that is written back: as first proposed for the kernel, and as proposed later.
+pub const ZSWAP_ONLY: [&str; 2] = ["zswap_writeback_only", "source=zswap"];
 
 /// What to prefer: anonymous memory or page cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,18 +55,41 @@ pub async fn ask(hands: &Hands, target: Target, bytes: Bytes, swappiness: Option
     hands.busy().run(&place, hands.deadline(), work).await
 }
 
+/// Whether the kernel knows this word. It is asked for nothing: words are looked at first, so no page is touched.
+///
+/// # Errors
+/// It cannot be asked: no such file, or no right to write it.
+pub fn takes(root: &Root, word: &str) -> Result<bool, RootError> {
+    match root.write(&cgroup_file("", FILE), &format!("0 {word}")) {
+        Ok(()) => Ok(true),
+        Err(error) if error.errno() == Some(libc::EAGAIN) => Ok(true),
+        Err(error) if error.errno() == Some(libc::EINVAL) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// What is written into the file.
 pub(super) fn text(bytes: Bytes, swappiness: Option<Swappiness>) -> String {
     match swappiness {
         None => bytes.0.to_string(),
         Some(Swappiness::Value(value)) => format!("{} swappiness={value}", bytes.0),
-        Some(Swappiness::Max) => format!("{} swappiness=max", bytes.0),
+        Some(Swappiness::Max) => format!("{} {SWAPPINESS_MAX}", bytes.0),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::FakeRoot;
+
+    #[test]
+    fn a_word_is_tried_by_asking_for_nothing() {
+        let fake = FakeRoot::host();
+        assert!(takes(fake.root(), ZSWAP_ONLY[0]).is_err(), "no file is not the same as no word");
+        fake.write("sys/fs/cgroup/memory.reclaim", "");
+        assert!(takes(fake.root(), ZSWAP_ONLY[0]).is_ok_and(|takes| takes));
+        assert_eq!(fake.read("sys/fs/cgroup/memory.reclaim"), "0 zswap_writeback_only");
+    }
 
     #[test]
     fn the_kernels_keys_are_spelled_as_it_takes_them() {

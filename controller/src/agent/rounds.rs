@@ -13,7 +13,7 @@ use super::probes::Probes;
 use crate::{
     act::{
         Order, Outcome,
-        writeback::{Engine, Facts, Report, RoundError, Subject, ValveError},
+        writeback::{Engine, Facts, Means, Report, RoundError, Scope, ValveError},
     },
     cli::Exit,
     config::{DialectChoice, WritebackConfig},
@@ -29,6 +29,7 @@ const KEPT: usize = 1000;
 /// What a command asks for.
 pub(super) struct Wish {
     pub(super) cgroup: String,
+    /// 0: of any age.
     pub(super) older_than: Seconds,
     pub(super) pages: u64,
     pub(super) dialect: Option<String>,
@@ -40,6 +41,8 @@ pub(super) struct Rounds {
     engine: Arc<Mutex<Engine>>,
     choice: DialectChoice,
     max_pages: u64,
+    /// What the kernel understood at the start.
+    means: Means,
     reports: VecDeque<serde_json::Value>,
 }
 
@@ -47,6 +50,7 @@ impl Rounds {
     pub(super) fn new(root: Root, undo: Arc<Mutex<Undo>>, config: &WritebackConfig) -> Self {
         let deadline = Duration::from_secs(config.deadline.0);
         Self {
+            means: Means::look(&root),
             engine: Arc::new(Mutex::new(Engine::new(root, undo, deadline))),
             choice: config.dialect,
             max_pages: config.max_pages_per_round.0,
@@ -56,7 +60,7 @@ impl Rounds {
 
     /// The dialect a round would use now, or why there is none.
     pub(super) fn ready(&self, facts: &Facts) -> Result<&'static str, String> {
-        Engine::ready(self.choice, facts)
+        Engine::ready(self.choice, &facts.with(&self.means))
     }
 
     /// All reports kept, oldest first.
@@ -74,13 +78,14 @@ impl Rounds {
     ) -> Outcome {
         let path = order.path.clone();
         order.pages = Pages(order.pages.0.min(self.max_pages));
-        let Some((subject, _)) = subject(probes, cgroups, &order) else {
+        let (scope, _) = scope(probes, cgroups, &order);
+        if scope.known.is_none() {
             return Outcome::Failed { path, error: "there is no shadow map".to_owned() };
-        };
+        }
         if order.dry_run {
             return Outcome::Would { path, from: "zswap".to_owned(), to: format!("{} on disk", order.pages) };
         }
-        match self.round(order, choice, subject, probes).await {
+        match self.round(order, choice, scope, probes).await {
             Ok(report) => Outcome::WroteBack {
                 path,
                 asked: Pages(report.asked_pages),
@@ -117,27 +122,30 @@ impl Rounds {
             why: "command writeback".to_owned(),
             dry_run: wish.dry_run || is_dry,
         };
-        let Some((subject, cold)) = subject(probes, cgroups, &order) else {
-            let text = "the agent has no shadow map, so it does not know what is old: see `swaptier doctor`";
+        let (scope, most) = scope(probes, cgroups, &order);
+        if scope.known.is_none() && wish.older_than.0 > 0 {
+            let text = "the agent has no shadow map, so it does not know what is old (see `swaptier doctor`); without \
+                        --older-than it writes back what zswap has had longest";
             return say(Exit::Unsupported, text.to_owned());
-        };
-        order.pages = Pages(wish.pages.min(cold));
+        }
+        order.pages = Pages(wish.pages.min(most));
         if order.pages.0 == 0 {
-            return say(
-                Exit::Nothing,
-                format!("{path} has no page in zswap for {} or longer", wish.older_than),
-            );
+            let age = match wish.older_than.0 {
+                0 => String::new(),
+                _ => format!(" for {} or longer", wish.older_than),
+            };
+            return say(Exit::Nothing, format!("{path} has no page in zswap{age}"));
         }
         if order.dry_run {
             let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
-            return match engine.rehearse(choice.unwrap_or(self.choice), &order) {
+            return match engine.rehearse(choice.unwrap_or(self.choice), &order, &scope) {
                 Ok(changes) => Answer::Would {
                     writes: changes.iter().map(|c| format!("/{}: {} -> {}", c.path, c.old, c.new)).collect(),
                 },
                 Err(error) => say(exit_of(&error), error.to_string()),
             };
         }
-        match self.round(order, choice, subject, probes).await {
+        match self.round(order, choice, scope, probes).await {
             Ok(report) => Answer::Round { report: serde_json::to_value(&report).unwrap_or_default() },
             Err(error) => say(exit_of(&error), error.to_string()),
         }
@@ -147,12 +155,12 @@ impl Rounds {
         &mut self,
         order: Order,
         choice: Option<DialectChoice>,
-        subject: Subject,
+        scope: Scope,
         probes: &mut Option<Probes>,
     ) -> Result<Report, RoundError> {
         let (engine, choice) = (self.engine.clone(), choice.unwrap_or(self.choice));
         let mut running = tokio::task::spawn_blocking(move || {
-            engine.lock().unwrap_or_else(PoisonError::into_inner).round(choice, &order, &subject)
+            engine.lock().unwrap_or_else(PoisonError::into_inner).round(choice, &order, &scope)
         });
         let report = loop {
             tokio::select! {
@@ -165,7 +173,7 @@ impl Rounds {
             dialect = report.dialect,
             asked = report.asked_pages,
             written = report.written_pages,
-            siblings = report.sibling_pages,
+            siblings = ?report.sibling_pages,
             ended = ?report.ended,
             "round"
         );
@@ -189,8 +197,19 @@ impl Rounds {
     }
 }
 
-fn subject(probes: &Option<Probes>, cgroups: &[CgroupSample], order: &Order) -> Option<(Subject, u64)> {
-    Some(probes.as_ref()?.subject(cgroups, &order.path, order.older_than))
+/// What a round is about, and how many pages there are for it: as old as asked by the map, else all that the kernel counts.
+fn scope(probes: &Option<Probes>, cgroups: &[CgroupSample], order: &Order) -> (Scope, u64) {
+    let below = format!("{}/", order.path);
+    let is_in = |cgroup: &&CgroupSample| cgroup.path == order.path || cgroup.path.starts_with(&below);
+    let ids = cgroups.iter().filter(is_in).map(|cgroup| cgroup.id.0).collect();
+    let Some(probes) = probes else {
+        let own = cgroups.iter().find(|cgroup| cgroup.path == order.path);
+        let bytes = own.and_then(|cgroup| cgroup.stat.zswapped).unwrap_or_default();
+        let zswap_pages = bytes / rustix::param::page_size() as u64;
+        return (Scope { known: None, ids, zswap_pages }, zswap_pages);
+    };
+    let (known, cold) = probes.subject(cgroups, &order.path, order.older_than);
+    (Scope { ids, zswap_pages: known.zswap_pages, known: Some(known) }, cold)
 }
 
 fn exit_of(error: &RoundError) -> Exit {

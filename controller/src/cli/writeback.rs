@@ -23,13 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(630);
 pub(super) struct Args {
     /// The cgroup, as a path below /sys/fs/cgroup; all below it is included
     cgroup: String,
-    /// Only pages that have been in zswap this long (10s, 5m, 2h)
+    /// Only as many as have been in zswap this long (10s, 5m, 2h); without it of any age
     #[arg(long, value_name = "AGE")]
-    older_than: Seconds,
+    older_than: Option<Seconds>,
     /// At most this much: a number of pages, or original bytes with a unit (64M)
     #[arg(long, value_name = "N", value_parser = parse_amount)]
     max: u64,
-    /// The way to do it, instead of the configured one: worker or gate
+    /// The way to do it, instead of the configured one: key, shrinker, worker or gate
     #[arg(long)]
     dialect: Option<String>,
     /// Only print what would be written
@@ -51,7 +51,7 @@ fn parse_amount(text: &str) -> std::result::Result<u64, String> {
 pub(super) fn run(root: &Root, args: &Args) -> Result {
     let ask = Ask::Writeback {
         cgroup: args.cgroup.clone(),
-        older_than: args.older_than.0,
+        older_than: args.older_than.unwrap_or(Seconds(0)).0,
         pages: args.max,
         dialect: args.dialect.clone(),
         dry_run: args.dry_run,
@@ -59,7 +59,7 @@ pub(super) fn run(root: &Root, args: &Args) -> Result {
     match client::ask(root, ask, PATIENCE)? {
         None => Err(Failure::say(
             Exit::Failed,
-            "no agent is running, and only it knows how old a page is: start `swaptier agent`",
+            "no agent is running, and only it can write back: start `swaptier agent`",
         )),
         Some(Answer::Round { report }) if args.json => {
             say(&format!("{report}\n"))?;

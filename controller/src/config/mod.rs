@@ -90,6 +90,10 @@ impl Default for WritebackConfig {
 pub enum DialectChoice {
     /// The best that this host has.
     Auto,
+    /// The kernel's own key of `memory.reclaim`.
+    Key,
+    /// zswap's shrinker, called through debugfs.
+    Shrinker,
     /// zswap's own shrink worker.
     Worker,
     /// A small `memory.reclaim` with the shrinker on.
@@ -110,8 +114,10 @@ impl DialectChoice {
     }
 }
 
-const DIALECTS: [(&str, DialectChoice); 4] = [
+const DIALECTS: [(&str, DialectChoice); 6] = [
     ("auto", DialectChoice::Auto),
+    ("key", DialectChoice::Key),
+    ("shrinker", DialectChoice::Shrinker),
     ("worker", DialectChoice::Worker),
     ("gate", DialectChoice::Gate),
     ("none", DialectChoice::None),

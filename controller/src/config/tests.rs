@@ -100,7 +100,7 @@ fn a_mistake_is_told_with_its_place_and_what_was_meant() {
         ),
         (
             "[writeback]\ndialect = \"magic\"\n",
-            "2:11: `writeback.dialect`: unknown word `magic`\n  help: known here: `auto`, `worker`, `gate`, `none`",
+            "2:11: `writeback.dialect`: unknown word `magic`\n  help: known here: `auto`, `key`, `shrinker`, `worker`, `gate`, `none`",
         ),
         ("[zswap]\nmax_pool_percent = 101\n", "2:20: `zswap.max_pool_percent` must be from 1 to 100"),
         ("[zswap]\nenabled = \"yes\"\n", "2:11: `zswap.enabled` must be `true` or `false`, not string"),

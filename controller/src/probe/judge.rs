@@ -8,8 +8,8 @@ use swaptier_policies::Bytes;
 use super::{Facts, Finding, HookFacts, Level};
 
 /// What is lost with the shadow map.
-const NO_MAP: &str =
-    "without the shadow map page ages are unknown: limits are set, nothing is written back by age";
+const NO_MAP: &str = "without the shadow map page ages are unknown: limits are set, no policy writes back, and \
+                      `swaptier writeback` without --older-than goes by the kernel's counters of the whole host";
 
 /// Judges all of it, in the order in which an operator would look.
 pub fn judge(facts: &Facts) -> Vec<Finding> {
@@ -117,10 +117,16 @@ fn swap(facts: &Facts) -> Vec<Finding> {
 }
 
 fn dialects(facts: &Facts) -> Vec<Finding> {
+    // Hardly a kernel has these two; one that has needs nothing else.
+    let is_rare = |name: &str| matches!(name, "key" | "shrinker");
     let is_any_ready = facts.dialects.iter().any(|(_, ready)| ready.is_ok());
+    let is_rare_ready = facts.dialects.iter().any(|(name, ready)| is_rare(name) && ready.is_ok());
     let finding = |(name, ready): &(&'static str, Result<(), String>)| match ready {
         Ok(()) => Finding::new("write-back", Level::Ok, format!("the {name} can be used now")),
         Err(why) => {
+            if is_any_ready && (is_rare(name) || is_rare_ready) {
+                return Finding::new("write-back", Level::Ok, format!("the {name} is not used: {why}"));
+            }
             let level = if is_any_ready { Level::Warn } else { Level::Lost };
             let finding = Finding::new("write-back", level, format!("the {name} cannot be used now: {why}"));
             match remedy(name, facts) {

@@ -27,7 +27,12 @@ fn capable() -> Facts {
         hooks: HookFacts::Covered { programs: 13, lost: Vec::new(), has_symbol: true },
         has_bpffs: true,
         capabilities_lacking: Vec::new(),
-        dialects: vec![("worker", Ok(())), ("gate", Ok(()))],
+        dialects: vec![
+            ("key", Err("this kernel's memory.reclaim takes none".into())),
+            ("shrinker", Err("CONFIG_SHRINKER_DEBUG".into())),
+            ("worker", Ok(())),
+            ("gate", Ok(())),
+        ],
     }
 }
 
@@ -102,12 +107,21 @@ fn a_hidden_symbol_costs_the_map_and_an_unseen_function_does_not() {
 #[test]
 fn one_dialect_less_is_a_warning_and_none_at_all_a_loss() {
     let mut facts = capable();
-    facts.dialects[0].1 = Err("the pool is near its own limit".into());
+    facts.dialects[2].1 = Err("the pool is near its own limit".into());
     let (area, level, says) = complaints(&facts).remove(0);
     assert_eq!((area, level), ("write-back", Level::Warn));
     assert!(says.contains("max_pool_percent"), "{says}");
-    facts.dialects[1].1 = Err("no shrinker".into());
+    facts.dialects[3].1 = Err("no shrinker".into());
+    assert_eq!(complaints(&facts).len(), 4);
     assert!(complaints(&facts).iter().all(|(_, level, _)| *level == Level::Lost));
+}
+
+#[test]
+fn a_kernel_with_a_better_way_is_not_blamed_for_lacking_the_others() {
+    let mut facts = capable();
+    facts.dialects[0].1 = Ok(());
+    facts.dialects[2].1 = Err("the pool is near its own limit".into());
+    assert_eq!(complaints(&facts), []);
 }
 
 #[test]

@@ -21,23 +21,22 @@ use std::{
     time::Duration,
 };
 
-use swaptier_policies::{Bytes, CgroupId};
+use swaptier_policies::CgroupId;
 
 use super::Order;
 use crate::{
     config::DialectChoice,
     fault,
     journal::{Change, Undo, UndoError, is_same_value},
-    map::Meter,
     root::{Root, RootError, cgroup_file},
     sense::{self, MemoryStat},
 };
-pub use dialect::Facts;
-use dialect::{DIALECTS, Dialect, Preparation};
+use dialect::{Aimed, DIALECTS, Dialect, Preparation};
+pub use dialect::{Facts, Means};
 pub use pump::wire::Ended;
 use pump::{
     link::Link,
-    wire::{Done, Job, Put},
+    wire::{Done, Gauge, Job, Put},
 };
 pub use report::Report;
 use report::{Around, age_bounds};
@@ -82,6 +81,17 @@ pub struct Subject {
     pub zswap_pages: u64,
 }
 
+/// What a round is about, beside its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// What the map knows. `None`: there is no map, and the kernel's counters of the whole host are the meter.
+    pub known: Option<Subject>,
+    /// Ids of the cgroup and all below it.
+    pub ids: Vec<u64>,
+    /// Pages they have in zswap.
+    pub zswap_pages: u64,
+}
+
 /// The engine.
 pub struct Engine {
     root: Root,
@@ -90,7 +100,6 @@ pub struct Engine {
     pump: Option<Link>,
     /// The undo record of the pump's cgroup, if we made it.
     home: Option<u64>,
-    takes_swappiness_max: Option<bool>,
     /// Valves that stay closed until zswap's worker has ended.
     unsettled: Vec<(Change, u64)>,
 }
@@ -98,15 +107,7 @@ pub struct Engine {
 impl Engine {
     /// An engine that has done nothing yet.
     pub fn new(root: Root, undo: Arc<Mutex<Undo>>, deadline: Duration) -> Self {
-        Self {
-            root,
-            undo,
-            deadline,
-            pump: None,
-            home: None,
-            takes_swappiness_max: None,
-            unsettled: Vec::new(),
-        }
+        Self { root, undo, deadline, pump: None, home: None, unsettled: Vec::new() }
     }
 
     /// The name of the dialect a round would use now.
@@ -125,64 +126,70 @@ impl Engine {
         &mut self,
         choice: DialectChoice,
         order: &Order,
-        subject: &Subject,
+        scope: &Scope,
     ) -> Result<Report, RoundError> {
         self.tidy();
         fault::point("round.begun");
-        let mut facts = Facts::read(&self.root)?;
-        facts.takes_swappiness_max = self.takes_swappiness_max;
+        let facts = Facts::read(&self.root)?;
         let dialect = choose(choice, &facts).map_err(RoundError::NoDialect)?;
         self.start_pump()?;
-        if dialect.name() == "gate" && facts.takes_swappiness_max.is_none() {
-            self.takes_swappiness_max = Some(self.try_swappiness_max());
-            facts.takes_swappiness_max = self.takes_swappiness_max;
-        }
-        let valves = Valves::survey(&self.root, &order.path, order.cgroup, &order.why, |valve| {
+        let mut valves = Valves::survey(&self.root, &order.path, order.cgroup, &order.why, |valve| {
             self.undo().latest(&valve.path, valve.cgroup).is_some_and(|ours| ours.new == valve.old)
         })?;
+        if leaves_siblings(dialect, scope) {
+            valves.close.clear();
+        }
         fault::point("round.surveyed");
-        let Preparation { held, flicked, stroke } = dialect.prepare(&facts, &order.path, &order.why);
+        let aimed = Aimed { path: &order.path, ids: &scope.ids, why: &order.why };
+        let Preparation { held, flicked, stroke } = dialect.prepare(&facts, aimed);
         // Given back in the opposite order: what concerns the whole host first.
         let around = valves.close.iter().chain(&valves.open).chain([&valves.own]);
         let changes: Vec<Change> = around.chain(&held).chain(&flicked).cloned().collect();
         let seqs = self.undo().note(&changes)?;
         fault::point("round.noted");
         let before = self.around(&order.path);
+        let gauge = scope.known.as_ref().map_or(Gauge::Files, |known| Gauge::Map(known.owners.clone()));
         let job = Job {
             stroke,
             valve: valves.own.path.clone(),
-            owners: subject.owners.clone(),
+            gauge,
             pages: order.pages.0,
             cold_after: order.older_than.0,
-            candidates: subject.zswap_pages,
+            candidates: scope.zswap_pages,
             deadline_ms: self.deadline.as_millis() as u64,
-            undo: changes
-                .iter()
-                .rev()
-                .map(|change| Put {
-                    path: change.path.clone(),
-                    old: change.old.clone(),
-                    new: change.new.clone(),
-                })
-                .collect(),
         };
-        let done = self.aim(&valves, &held).and_then(|()| self.pump_round(&job));
+        let meter = if scope.known.is_some() { "map" } else { "vmstat" };
+        let done = self
+            .with_pump(|pump| pump.prepare(changes.iter().rev().map(put).collect()))
+            .and_then(|()| self.aim(&valves, &held))
+            .and_then(|()| self.with_pump(|pump| pump.run(job, GRACE)));
         fault::point("round.answered");
         self.finish(changes, &seqs, &valves.own, flicked.len(), &done);
+        // A pump that is gone by now guards nothing.
+        let _no_pump = self.with_pump(Link::over);
         fault::point("round.finished");
         let (done, after) = (done?, self.around(&order.path));
-        Ok(self.report(order, dialect.name(), &valves, &done, (before, after)))
+        Ok(self.report(order, (dialect.name(), meter), &valves, &done, (before, after)))
     }
 
     /// What a round would change, in the order of the writes.
     ///
     /// # Errors
     /// Why there would be none.
-    pub fn rehearse(&self, choice: DialectChoice, order: &Order) -> Result<Vec<Change>, RoundError> {
+    pub fn rehearse(
+        &self,
+        choice: DialectChoice,
+        order: &Order,
+        scope: &Scope,
+    ) -> Result<Vec<Change>, RoundError> {
         let facts = Facts::read(&self.root)?;
         let dialect = choose(choice, &facts).map_err(RoundError::NoDialect)?;
-        let valves = Valves::survey(&self.root, &order.path, order.cgroup, &order.why, |_| false)?;
-        let Preparation { held, flicked, .. } = dialect.prepare(&facts, &order.path, &order.why);
+        let mut valves = Valves::survey(&self.root, &order.path, order.cgroup, &order.why, |_| false)?;
+        if leaves_siblings(dialect, scope) {
+            valves.close.clear();
+        }
+        let aimed = Aimed { path: &order.path, ids: &scope.ids, why: &order.why };
+        let Preparation { held, flicked, .. } = dialect.prepare(&facts, aimed);
         let around = valves.close.into_iter().chain(valves.open).chain(held);
         Ok(around.chain([valves.own]).chain(flicked).collect())
     }
@@ -223,11 +230,12 @@ impl Engine {
         Ok(())
     }
 
-    fn pump_round(&mut self, job: &Job) -> Result<Done, RoundError> {
+    /// A pump that fails is ended: what it changed is given back by the agent.
+    fn with_pump<T>(&mut self, ask: impl FnOnce(&mut Link) -> io::Result<T>) -> Result<T, RoundError> {
         let Some(pump) = self.pump.as_mut() else {
             return Err(RoundError::Pump(io::ErrorKind::NotConnected.into()));
         };
-        pump.run(job, GRACE).map_err(|error| {
+        ask(pump).map_err(|error| {
             if let Some(pump) = self.pump.take() {
                 pump.kill();
             }
@@ -272,7 +280,7 @@ impl Engine {
     }
 
     fn is_settled(&self) -> bool {
-        Meter::open(&pins(&self.root), &[]).is_ok_and(|meter| meter.settle())
+        pump::is_settled(&self.root, &pins(&self.root))
     }
 
     fn close(&self, own: &[(Change, u64)]) -> bool {
@@ -332,16 +340,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Asks the pump's own cgroup, where it can do no harm, whether the kernel knows the word.
-    fn try_swappiness_max(&self) -> bool {
-        let file = cgroup_file(PUMP_CGROUP, super::reclaim::FILE);
-        let text = super::reclaim::text(Bytes(4096), Some(super::reclaim::Swappiness::Max));
-        match self.root.write(&file, &text) {
-            Ok(()) => true,
-            Err(error) => error.errno() == Some(libc::EAGAIN),
-        }
-    }
-
     fn around(&self, cgroup: &str) -> Around {
         let stat = self.root.read(&cgroup_file(cgroup, "memory.stat")).ok();
         let memory = sense::procfs::read_meminfo(&self.root).ok();
@@ -354,7 +352,7 @@ impl Engine {
     fn report(
         &self,
         order: &Order,
-        dialect: &'static str,
+        (dialect, meter): (&'static str, &'static str),
         valves: &Valves,
         done: &Done,
         (before, after): (Around, Around),
@@ -363,6 +361,7 @@ impl Engine {
         Report {
             cgroup: order.path.clone(),
             dialect,
+            meter,
             why: order.why.clone(),
             asked_pages: order.pages.0,
             written_pages: done.written,
@@ -371,7 +370,7 @@ impl Engine {
             cold_pages: done.cold,
             youngest_seconds,
             oldest_seconds,
-            sibling_pages: done.total - done.written,
+            sibling_pages: done.beside,
             lru_pages_reclaimed: Around::lru_pages(before, after),
             passed_over: done.passed_over,
             pool_pages_freed: Around::pool_pages(before, after, rustix::param::page_size() as u64),
@@ -390,6 +389,15 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Whether the round leaves the valves of others open. Where the host's counters are the meter, nobody else may write back.
+fn leaves_siblings(dialect: &dyn Dialect, scope: &Scope) -> bool {
+    dialect.is_aimed() && scope.known.is_some()
+}
+
+fn put(change: &Change) -> Put {
+    Put { path: change.path.clone(), old: change.old.clone(), new: change.new.clone() }
 }
 
 /// Every dialect by name, best first, and why it cannot be used now where it cannot.

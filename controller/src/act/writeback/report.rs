@@ -12,6 +12,8 @@ pub struct Report {
     pub cgroup: String,
     /// How it was done.
     pub dialect: &'static str,
+    /// What it was measured by: `map`, or `vmstat` without the map, which counts pages of the whole host.
+    pub meter: &'static str,
     /// The policy or command that asked.
     pub why: String,
     /// Pages asked for.
@@ -23,7 +25,8 @@ pub struct Report {
     /// The age asked for, in seconds.
     pub older_than_seconds: u64,
     /// Of the pages written back meanwhile, how many were at least that old.
-    pub cold_pages: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cold_pages: Option<u64>,
     /// No page written was younger than this: the lower bound of the youngest bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub youngest_seconds: Option<u64>,
@@ -31,12 +34,14 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_seconds: Option<u64>,
     /// Pages of other cgroups written back meanwhile.
-    pub sibling_pages: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sibling_pages: Option<u64>,
     /// Pages reclaimed from the cgroup's LRU lists meanwhile (`pgsteal` of its memory.stat).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lru_pages_reclaimed: Option<u64>,
     /// Entries that got a second chance, or could not be written.
-    pub passed_over: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed_over: Option<u64>,
     /// Page frames by which zswap's pool is smaller than before, over all cgroups; negative when it grew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_pages_freed: Option<i64>,
@@ -97,9 +102,9 @@ mod tests {
             ended: Ended::Target,
             error: None,
             written: 0,
-            total: 0,
-            cold: 0,
-            passed_over: 0,
+            beside: None,
+            cold: None,
+            passed_over: None,
             refused: None,
             stored: None,
             strokes: 0,

@@ -35,7 +35,7 @@ fn line_of(text: &mut String, paint: Paint, name: &str, line: &str) {
 }
 
 fn head(status: &Status) -> [(&'static str, String); 3] {
-    [("agent", agent(status)), ("host", host(&status.host)), ("map", map(&status.map))]
+    [("agent", agent(status)), ("host", host(&status.host)), ("map", map(&status.map, status.agent.running))]
 }
 
 fn agent(status: &Status) -> String {
@@ -68,9 +68,13 @@ fn host(host: &HostStatus) -> String {
     )
 }
 
-fn map(map: &MapStatus) -> String {
+/// What an agent without a map still does is said with it.
+const WITHOUT_MAP: &str = "; no policy writes back, and `swaptier writeback` only without --older-than";
+
+fn map(map: &MapStatus, is_agent_running: bool) -> String {
     if map.state == "absent" {
-        return format!("absent: {}", plain(map.reason.as_deref().unwrap_or("no reason given")));
+        let reason = plain(map.reason.as_deref().unwrap_or("no reason given"));
+        return format!("absent: {reason}{}", if is_agent_running { WITHOUT_MAP } else { "" });
     }
     format!(
         "{}: {} in {}, drift {} against the kernel, {} missed, {} skipped",
@@ -335,5 +339,14 @@ demo.slice/hot: no page has been in zswap for 10m (demo-hot.toml)
         let text = render(&status, 4096, Paint::NONE);
         assert!(text.starts_with("agent   not running; 0 policies in force\n"), "{text}");
         assert!(text.contains("map     absent: no agent\nlost    no agent is running\n"), "{text}");
+    }
+
+    #[test]
+    fn an_agent_without_a_map_says_what_that_costs() {
+        let mut status = status();
+        status.map =
+            MapStatus { state: "absent".into(), reason: Some("--no-bpf".into()), ..MapStatus::default() };
+        let text = render(&status, 4096, Paint::NONE);
+        assert!(text.contains("map     absent: --no-bpf; no policy writes back"), "{text}");
     }
 }

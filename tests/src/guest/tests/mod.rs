@@ -1,6 +1,7 @@
 //! The guest tests: claims about swaptier on a real kernel, whose counters are the referee. One table, one file a subject.
 
 mod agent;
+mod bare;
 mod drift;
 mod exact;
 mod kill;
@@ -41,6 +42,10 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "shadow_map_outlives_its_agent", run: map::a_killed_agent_leaves_its_map_to_the_next },
     Test { name: "shadow_map_follows_used_slots", run: map::memory_follows_used_slots },
     Test { name: "writeback_hits_its_number_and_nobody_else", run: agent::writeback_hits_its_number },
+    Test {
+        name: "writeback_hits_its_number_without_probes",
+        run: bare::writeback_hits_its_number_without_probes,
+    },
     Test {
         name: "restore_after_kill_gives_everything_back",
         run: agent::restore_after_kill_gives_everything_back,

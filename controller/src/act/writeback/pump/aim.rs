@@ -5,10 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{knob::Knob, life::Life, page::Page};
+use super::{knob::Knob, life::Life, meter::Meter, page::Page};
 use crate::{
     fault,
-    map::{Meter, Reading, Stores},
+    map::{Reading, Stores},
 };
 
 /// How long the pump sleeps between two looks at the meter, unless the alarm wakes it.
@@ -31,6 +31,9 @@ const HEARTBEAT: Duration = Duration::from_millis(1);
 
 /// How long a worker that is queued may take to begin.
 const BEGIN: Duration = Duration::from_millis(20);
+
+/// The same where its runs are not seen: it has mostly begun by then, and a stroke in vain is made once more.
+const BEGIN_UNSEEN: Duration = Duration::from_millis(4);
 
 /// Pages the worker still writes after the valve was told to close: learned from round to round. The valve is closed
 /// that much early, so that a round comes out near its target and not above it.
@@ -65,7 +68,8 @@ pub(super) struct Aim<'a> {
     pub(super) meter: Meter,
     pub(super) start: Reading,
     valve: Knob,
-    run_on: &'a mut RunOn,
+    /// `None`: what makes zswap write back does not run on.
+    run_on: Option<&'a mut RunOn>,
     /// Pages at which the valve is closed.
     near: u64,
     /// Pages at which it was closed.
@@ -75,8 +79,14 @@ pub(super) struct Aim<'a> {
 }
 
 impl<'a> Aim<'a> {
-    pub(super) fn new(life: &'a Life, meter: Meter, valve: Knob, run_on: &'a mut RunOn, pages: u64) -> Self {
-        let (start, near) = (meter.read(), pages - run_on.margin(pages));
+    pub(super) fn new(
+        life: &'a Life,
+        meter: Meter,
+        valve: Knob,
+        run_on: Option<&'a mut RunOn>,
+        pages: u64,
+    ) -> Self {
+        let (start, near) = (meter.read(), pages - run_on.as_ref().map_or(0, |run_on| run_on.margin(pages)));
         Self { life, meter, start, valve, run_on, near, closed_at: None, stores: None }
     }
 
@@ -92,8 +102,9 @@ impl<'a> Aim<'a> {
         fault::point("pump.valve.closed");
         self.meter.set_alarm(0);
         let is_settled = self.meter.settle();
-        if let Some(closed_at) = self.closed_at {
-            self.run_on.learn(self.written() - closed_at);
+        let written = self.written();
+        if let (Some(closed_at), Some(run_on)) = (self.closed_at, &mut self.run_on) {
+            run_on.learn(written - closed_at);
         }
         (is_settled, closed)
     }
@@ -103,7 +114,7 @@ impl<'a> Aim<'a> {
         let before = self.meter.stores();
         self.meter.watch_stores(u64::MAX);
         page.bring_in();
-        page.push_out();
+        self.meter.push_out(page);
         self.meter.watch_stores(0);
         let now = self.meter.stores();
         self.stores = (now != before).then_some(now);
@@ -148,6 +159,11 @@ impl<'a> Aim<'a> {
         self.meter.read().written - self.start.written
     }
 
+    /// Pages that may still be written before the valve is closed.
+    pub(super) fn left(&self) -> u64 {
+        self.near.saturating_sub(self.written())
+    }
+
     /// Closes the valve when the target is near: a worker that began under the low limit does not stop by itself.
     pub(super) fn close_if_near(&mut self) -> bool {
         let written = self.written();
@@ -168,7 +184,7 @@ impl<'a> Aim<'a> {
         let (until, refused) = (moved + HOLD, self.refused());
         let mut alive = moved;
         loop {
-            page.push_out();
+            self.meter.push_out(page);
             if self.close_if_near() || self.refused() != refused || Instant::now() > until {
                 return;
             }
@@ -191,7 +207,8 @@ impl<'a> Aim<'a> {
 
     /// Waits until the worker that was queued after so many runs has begun, or shows an effect where its runs are not seen.
     pub(super) fn await_begin(&mut self, begun: u64) {
-        let (seen, until) = (self.meter.read(), Instant::now() + BEGIN);
+        let at_most = if self.meter.tells_pages() { BEGIN } else { BEGIN_UNSEEN };
+        let (seen, until) = (self.meter.read(), Instant::now() + at_most);
         while self.meter.worker_begun() == begun
             && self.meter.read() == seen
             && Instant::now() < until

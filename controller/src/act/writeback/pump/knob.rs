@@ -33,7 +33,16 @@ impl Knob {
     }
 
     pub(super) fn put(&self, value: &str) -> io::Result<()> {
-        rustix::io::pwrite(&self.file, value.as_bytes(), 0)
+        self.done(rustix::io::pwrite(&self.file, value.as_bytes(), 0))
+    }
+
+    /// The same for a file that has no positions, as many of debugfs.
+    pub(super) fn tell(&self, words: &str) -> io::Result<()> {
+        self.done(rustix::io::write(&self.file, words.as_bytes()))
+    }
+
+    fn done(&self, written: rustix::io::Result<usize>) -> io::Result<()> {
+        written
             .map(drop)
             .map_err(|errno| io::Error::new(io::Error::from(errno).kind(), format!("{}: {errno}", self.path)))
     }

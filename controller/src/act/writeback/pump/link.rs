@@ -9,7 +9,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::wire::{Done, Job};
+use super::wire::{Done, Job, Message, Put};
 use crate::fault;
 use crate::root::{Root, RootError, cgroup_file, cgroup_path};
 
@@ -38,12 +38,26 @@ impl Link {
         Ok(link)
     }
 
-    /// Hands over a job and waits for its end, `grace` longer than the job's own deadline.
-    pub(in super::super) fn run(&mut self, job: &Job, grace: Duration) -> io::Result<Done> {
+    /// Makes the pump the guardian of a round of which nothing is done yet.
+    pub(in super::super) fn prepare(&mut self, undo: Vec<Put>) -> io::Result<()> {
+        self.say(&Message::Prepare { undo })
+    }
+
+    /// Ends that: the round is over, and everything given back.
+    pub(in super::super) fn over(&mut self) -> io::Result<()> {
+        self.say(&Message::Over)
+    }
+
+    fn say(&mut self, message: &Message) -> io::Result<()> {
         let input = self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        writeln!(input, "{}", serde_json::to_string(job)?)?;
-        fault::point("round.job.sent");
+        writeln!(input, "{}", serde_json::to_string(message)?)
+    }
+
+    /// Hands over a job and waits for its end, `grace` longer than the job's own deadline.
+    pub(in super::super) fn run(&mut self, job: Job, grace: Duration) -> io::Result<Done> {
         let wait = Duration::from_millis(job.deadline_ms) + grace;
+        self.say(&Message::Work(Box::new(job)))?;
+        fault::point("round.job.sent");
         if self.output.buffer().is_empty() {
             let mut polled = [PollFd::from_borrowed_fd(self.output.get_ref().as_fd(), PollFlags::IN)];
             let timeout = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) };

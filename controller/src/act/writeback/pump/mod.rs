@@ -5,13 +5,19 @@
 //! this page never reaches a disk. And it outlives the agent: when the agent dies in the middle of a round the pump
 //! sees the end of its input and puts everything back, the pool limit first.
 //!
-//! `wire` is what the two say to each other, `link` the agent's end. `round` is one job: its `aim`, the `stroke`s made
-//! for it, and the `refusals` these cost everybody else. This file is the process.
+//! It is told what undoes a round before anything of it is done, and until it is told that the round is over it puts
+//! that back when the agent is gone.
+//!
+//! `wire` is what the two say to each other, `link` the agent's end. `round` is one job: its `aim`, the `meter` that says
+//! how far it is, the `stroke`s made for it (those by which the kernel is only `asked` apart), and the `refusals` these
+//! cost everybody else. This file is the process.
 
 mod aim;
+mod asked;
 mod knob;
 mod life;
 pub(super) mod link;
+mod meter;
 mod page;
 mod refusals;
 mod round;
@@ -29,9 +35,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::{fault, journal::is_same_value, root::Root};
 use aim::RunOn;
 use life::Life;
+use meter::Meter;
 use page::Page;
 use round::Round;
-use wire::{Done, Job, Put};
+use wire::{Done, Gauge, Message, Put};
 
 /// Runs the pump on standard input and output until the agent is gone. Returns the process's exit code.
 ///
@@ -39,26 +46,48 @@ use wire::{Done, Job, Put};
 /// The agent's end said something that is no job, or the memory for the page could not be had.
 pub fn run(root: &Root, pins: &Path) -> io::Result<()> {
     outlive_the_agent();
+    let mut undo = Vec::new();
+    let served = serve(root, pins, &mut undo);
+    if !undo.is_empty() {
+        fault::point("guardian.begun");
+        put_back(root, &undo);
+    }
+    served
+}
+
+/// Does what it is told until the agent is gone. Leaves in `undo` what has to be put back then.
+fn serve(root: &Root, pins: &Path, undo: &mut Vec<Put>) -> io::Result<()> {
     let mut page = Page::new()?;
     let life = Life::of_parent();
     let mut run_on = RunOn::default();
     fault::point("pump.ready");
     let mut lines = io::stdin().lock().lines();
     while let Some(line) = lines.next().transpose()? {
-        let job: Job = serde_json::from_str(&line)?;
-        fault::point("pump.job");
-        let done = Round::open(root, pins, &job, &life, &mut run_on)
-            .and_then(|mut round| round.run(&mut page))
-            .unwrap_or_else(|error| Done::refused(error.to_string()));
-        // A closed pipe here is noticed as the end of the input below.
-        let _agent_is_gone = writeln!(io::stdout().lock(), "{}", serde_json::to_string(&done)?);
-        fault::point("pump.answered");
-        if is_ended() || life.is_over() {
-            fault::point("guardian.begun");
-            put_back(root, &job.undo);
+        match serde_json::from_str(&line)? {
+            Message::Prepare { undo: of_round } => *undo = of_round,
+            Message::Over => undo.clear(),
+            Message::Work(job) => {
+                fault::point("pump.job");
+                let done = Round::open(root, pins, &job, &life, &mut run_on)
+                    .and_then(|mut round| round.run(&mut page))
+                    .unwrap_or_else(|error| Done::refused(error.to_string()));
+                // A closed pipe here is noticed as the end of the input.
+                let _agent_is_gone = writeln!(io::stdout().lock(), "{}", serde_json::to_string(&done)?);
+                fault::point("pump.answered");
+                if is_ended() || life.is_over() {
+                    break;
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// Whether zswap's worker has ended, with every valve closed: looked at for a while, by whatever shows it.
+pub(super) fn is_settled(root: &Root, pins: &Path) -> bool {
+    Meter::open(root, pins, &Gauge::Map(Vec::new()))
+        .or_else(|_| Meter::open(root, pins, &Gauge::Files))
+        .is_ok_and(|meter| meter.settle())
 }
 
 /// Leaves the agent's session, stays deaf to the signals that end the agent, and locks all memory mapped so far.

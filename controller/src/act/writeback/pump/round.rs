@@ -13,12 +13,13 @@ use super::{
     is_ended,
     knob::Knob,
     life::Life,
+    meter::Meter,
     page::Page,
     refusals::Refusals,
     stroke::Hand,
     wire::{Done, Ended, Job},
 };
-use crate::{fault, map::Meter, root::Root};
+use crate::{fault, root::Root};
 
 /// Runs of the worker without any effect after which nothing more is to come. One that began under a threshold of zero
 /// looks sixteen times at every cgroup; one that began under the usual one looks at a single one.
@@ -27,6 +28,9 @@ const IDLE_RUNS: u64 = 64;
 /// Strokes without any effect after which a worker that was never seen to run is given up, or the shrinker: a small
 /// reclaim calls it, but it begins to look at entries only once enough of these calls have added up.
 const IDLE_STROKES: u64 = 512;
+
+/// Entries that a stroke looks at, at least: the worker stops after sixteen second chances.
+const ENTRIES: u64 = 16;
 
 /// How long to wait before it is looked again whether the stores of others allow a stroke.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -56,8 +60,9 @@ impl<'a> Round<'a> {
         run_on: &'a mut RunOn,
     ) -> io::Result<Self> {
         let hand = Hand::open(root, &job.stroke)?;
-        let meter = Meter::open(pins, &job.owners).map_err(io::Error::other)?;
+        let meter = Meter::open(root, pins, &job.gauge)?;
         let valve = Knob::open(root, &job.valve, OFlags::WRONLY).map_err(io::Error::other)?;
+        let run_on = hand.runs_on().then_some(run_on);
         let (aim, refusals) = (Aim::new(life, meter, valve, run_on, job.pages), Refusals::open(root));
         fault::point("pump.opened");
         Ok(Self { job, hand, aim, refusals })
@@ -66,7 +71,9 @@ impl<'a> Round<'a> {
     pub(super) fn run(&mut self, page: &mut Page) -> io::Result<Done> {
         let (begun, ages, start) = (Instant::now(), self.aim.meter.ages(), self.aim.start);
         self.aim.meter.set_cold_after(self.job.cold_after);
-        self.aim.try_stores(page);
+        if self.hand.refuses() {
+            self.aim.try_stores(page);
+        }
         self.aim.open_valve()?;
         fault::point("pump.valve.opened");
         let (strokes, ended) = self.pump(page, begun);
@@ -78,15 +85,17 @@ impl<'a> Round<'a> {
             Err(error) => (Ended::Refused, Some(error.to_string())),
         };
         let now = self.aim.meter.read();
+        let known = |pages: u64| self.aim.meter.tells_pages().then_some(pages);
+        let written = now.written - start.written;
         let grown = |(after, before): (&u64, &u64)| after - before;
         Ok(Done {
             ended,
             error,
-            written: now.written - start.written,
-            total: now.total - start.total,
-            cold: now.cold - start.cold,
-            passed_over: now.passed_over - start.passed_over,
-            refused: self.aim.refused(),
+            written,
+            beside: known((now.total - start.total).saturating_sub(written)),
+            cold: known(now.cold - start.cold),
+            passed_over: known(now.passed_over - start.passed_over),
+            refused: if self.hand.refuses() { self.aim.refused() } else { Some(0) },
             stored: self.refusals.stored(),
             strokes,
             ages: self.aim.meter.ages().iter().zip(&ages).map(grown).collect(),
@@ -127,11 +136,13 @@ impl<'a> Round<'a> {
         Effort { strokes, runs: self.aim.meter.worker_ended() }
     }
 
-    /// A worker that gets no processor is no sign of an empty list: what counts is how often it ran in vain.
+    /// A worker that gets no processor is no sign of an empty list: what counts is how often it ran in vain. Where second
+    /// chances are not seen, going once through all entries is no sign either.
     fn is_idle(&self, now: Effort, last: Effort) -> bool {
+        let unseen = if self.aim.meter.tells_pages() { 0 } else { self.job.candidates / ENTRIES };
         match self.hand {
             Hand::Worker(_) if now.runs > 0 => now.runs - last.runs > IDLE_RUNS,
-            _ => now.strokes - last.strokes > IDLE_STROKES,
+            _ => now.strokes - last.strokes > IDLE_STROKES + unseen,
         }
     }
 
@@ -149,9 +160,9 @@ impl Done {
             ended: Ended::Refused,
             error: Some(error),
             written: 0,
-            total: 0,
-            cold: 0,
-            passed_over: 0,
+            beside: None,
+            cold: None,
+            passed_over: None,
             refused: None,
             stored: None,
             strokes: 0,

@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 
 use super::{
     aim::Aim,
+    asked::{Key, Scan},
     knob::{Knob, Lever},
     page::Page,
     refusals::Refusals,
@@ -32,6 +33,10 @@ pub(super) enum Hand<'a> {
     Worker(Worker<'a>),
     /// zswap's shrinker: a little is reclaimed.
     Reclaim { file: Knob, text: &'a str },
+    /// The kernel's own key.
+    Key(Key<'a>),
+    /// zswap's shrinker, by debugfs.
+    Scan(Scan<'a>),
 }
 
 impl<'a> Hand<'a> {
@@ -45,6 +50,8 @@ impl<'a> Hand<'a> {
             Stroke::Reclaim { file, text } => {
                 Knob::open(root, file, OFlags::WRONLY).map(|file| Self::Reclaim { file, text })
             }
+            Stroke::Key { file, key } => Key::open(root, file, key).map(Self::Key),
+            Stroke::Scan { files, lists } => Scan::open(root, files, lists).map(Self::Scan),
         };
         opened.map_err(io::Error::other)
     }
@@ -62,7 +69,19 @@ impl<'a> Hand<'a> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
                 other => other,
             },
+            Self::Key(key) => key.stroke(aim),
+            Self::Scan(scan) => scan.stroke(aim),
         }
+    }
+
+    /// Whether stores are refused for it.
+    pub(super) fn refuses(&self) -> bool {
+        matches!(self, Self::Worker(_))
+    }
+
+    /// Whether pages still come after the valve was told to close: then it is closed early.
+    pub(super) fn runs_on(&self) -> bool {
+        matches!(self, Self::Worker(_) | Self::Reclaim { .. })
     }
 }
 
@@ -151,7 +170,7 @@ impl Worker<'_> {
     fn begin_late(&self, aim: &mut Aim<'_>, page: &mut Page, begun: u64) -> io::Result<()> {
         if !aim.await_store(NEXT_STORE) {
             page.bring_in();
-            page.push_out();
+            aim.meter.push_out(page);
         }
         self.is_prompt.set(aim.meter.worker_begun() != begun);
         self.accept.down()?;

@@ -24,6 +24,28 @@ pub(crate) struct Flick {
     pub(crate) high: String,
 }
 
+/// What the agent says to the pump.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub(crate) enum Message {
+    /// A round begins, and nothing of it is done: what the pump writes, in this order, if the agent dies from here on.
+    Prepare { undo: Vec<Put> },
+    /// The work of the round. It is answered by a [`Done`].
+    Work(Box<Job>),
+    /// The agent has given everything back itself.
+    Over,
+}
+
+/// What a round is measured by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Gauge {
+    /// The map's counters with these indexes.
+    Map(Vec<u16>),
+    /// The kernel's own counters of the whole host.
+    Files,
+}
+
 /// How zswap is made to write back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "snake_case")]
@@ -42,6 +64,20 @@ pub(crate) enum Stroke {
         /// What is written there.
         text: String,
     },
+    /// The kernel's own key: so many bytes with `key` into `file`, again and again.
+    Key {
+        /// `memory.reclaim` of the cgroup.
+        file: String,
+        /// The word.
+        key: String,
+    },
+    /// zswap's shrinker, called through debugfs: `LIST COUNT` into each of `files`, for each list, again and again.
+    Scan {
+        /// The shrinkers' `scan`.
+        files: Vec<String>,
+        /// A cgroup's id and a node.
+        lists: Vec<String>,
+    },
 }
 
 /// One round, as the pump is told it.
@@ -51,8 +87,8 @@ pub(crate) struct Job {
     pub(crate) stroke: Stroke,
     /// The cgroup's own `memory.zswap.writeback`: opened first, closed at the target.
     pub(crate) valve: String,
-    /// Indexes of the counters to meter.
-    pub(crate) owners: Vec<u16>,
+    /// What it is measured by.
+    pub(crate) gauge: Gauge,
     /// Pages to write back.
     pub(crate) pages: u64,
     /// The age that counts as cold, in seconds.
@@ -61,8 +97,6 @@ pub(crate) struct Job {
     pub(crate) candidates: u64,
     /// Milliseconds the round may take.
     pub(crate) deadline_ms: u64,
-    /// What the pump writes, in this order, if the agent dies during the round.
-    pub(crate) undo: Vec<Put>,
 }
 
 /// Why a round ended.
@@ -89,12 +123,12 @@ pub(crate) struct Done {
     pub(crate) error: Option<String>,
     /// Pages of the cgroup written back.
     pub(crate) written: u64,
-    /// Pages of all cgroups written back meanwhile.
-    pub(crate) total: u64,
-    /// Of these, as old as asked or older.
-    pub(crate) cold: u64,
+    /// Pages of other cgroups written back meanwhile. This and the next two: `None` without the map.
+    pub(crate) beside: Option<u64>,
+    /// Of all these, as old as asked or older.
+    pub(crate) cold: Option<u64>,
     /// Entries looked at and left alone.
-    pub(crate) passed_over: u64,
+    pub(crate) passed_over: Option<u64>,
     /// Stores of others refused meanwhile, on the whole host; `None`: the kernel does not say.
     pub(crate) refused: Option<u64>,
     /// Pages that zswap took meanwhile, on the whole host.

@@ -1,0 +1,74 @@
+//! zswap's own shrink worker (mm/zswap.c `shrink_worker`), queued by one refused store.
+
+use super::{
+    super::pump::wire::{Flick, Stroke},
+    Aimed, Dialect, Facts, Preparation,
+};
+use crate::{journal::Change, sense::zswap::PARAMETERS};
+
+pub(super) struct Worker;
+
+impl Dialect for Worker {
+    fn name(&self) -> &'static str {
+        "worker"
+    }
+
+    fn probe(&self, facts: &Facts) -> Result<(), String> {
+        facts.needs()?;
+        let (Some(pool), Some(accept)) = (facts.pool, facts.accept_limit()) else {
+            return Err("zswap does not say how full its pool is, or how full it may be".to_owned());
+        };
+        // Above it, a store refused in the round would leave the kernel refusing stores after the round, until the pool
+        // has shrunk below; and the worker is running there anyway.
+        if pool >= accept {
+            return Err(format!(
+                "the pool is near its own limit: {pool} compressed, and the kernel accepts stores again below {accept}"
+            ));
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, facts: &Facts, aimed: Aimed<'_>) -> Preparation {
+        let flick = |name: &str, high: Option<u8>| Flick {
+            path: format!("{PARAMETERS}/{name}"),
+            low: "0".to_owned(),
+            high: high.unwrap_or_default().to_string(),
+        };
+        let limit = flick("max_pool_percent", facts.zswap.max_pool_percent);
+        let accept = flick("accept_threshold_percent", facts.zswap.accept_threshold_percent);
+        // What is given back first is last: the limit.
+        let flicked =
+            [&accept, &limit].map(|at| Change::file(&at.path, None, &at.high, &at.low, aimed.why)).to_vec();
+        Preparation { held: Vec::new(), flicked, stroke: Stroke::Worker { limit, accept } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{AIMED, facts},
+        *,
+    };
+
+    #[test]
+    fn it_keeps_away_from_the_pools_own_limit() {
+        assert_eq!(Worker.probe(&facts(179)), Ok(()));
+        assert!(Worker.probe(&facts(180)).is_err());
+    }
+
+    #[test]
+    fn unknown_is_never_taken_for_room() {
+        assert!(Worker.probe(&Facts { pool: None, ..facts(1) }).is_err());
+        let mut blind = facts(1);
+        blind.zswap.accept_threshold_percent = None;
+        assert!(Worker.probe(&blind).is_err());
+    }
+
+    #[test]
+    fn of_what_it_flicks_the_limit_is_given_back_first() {
+        let flicked = Worker.prepare(&facts(1), AIMED).flicked;
+        let values = flicked.iter().map(|change| (change.old.as_str(), change.new.as_str()));
+        assert_eq!(values.collect::<Vec<_>>(), [("90", "0"), ("20", "0")]);
+        assert!(flicked.last().is_some_and(|last| last.path.ends_with("max_pool_percent")));
+    }
+}

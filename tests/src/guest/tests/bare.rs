@@ -1,0 +1,67 @@
+//! Without probes: what write-back does by the kernel's own files alone.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::within;
+use crate::guest::agent::{Agent, swaptier, swaptier_json};
+use crate::guest::cgroup::Cgroup;
+use crate::guest::kernel::page_size;
+use crate::guest::knobs::Knobs;
+use crate::guest::stage::Stage;
+use crate::guest::wait::wait_for;
+use crate::guest::workload::Workload;
+
+/// Pages asked for.
+const ASKED: u64 = 2_000;
+
+/// Pages more or less that are still exact enough: as with the probes.
+const MISS: u64 = 64;
+
+/// memory.stat sums up small changes only every two seconds.
+const STATS_DELAY: Duration = Duration::from_millis(2500);
+
+/// What is asked for is written, of that cgroup alone, and every setting is as before; what was lost is said, and what
+/// cannot be known is refused.
+pub(super) fn writeback_hits_its_number_without_probes() -> Result<()> {
+    let _stage = Stage::set(40)?;
+    let (victim, sibling) = (Cgroup::create("bare.slice/victim")?, Cgroup::create("bare.slice/sibling")?);
+    let agent = Agent::start(&["--no-bpf"])?;
+    let mut works = Vec::new();
+    for (cgroup, seed) in [(&victim, 1), (&sibling, 2)] {
+        let arguments = format!("--hot 1M --warm 0 --cold 24M --commands --seed {seed}");
+        let mut work = Workload::spawn(cgroup, &arguments)?;
+        // 24 MiB are 6,144 pages.
+        wait_for("the cold pages to be in zswap", Duration::from_secs(30), || {
+            work.command("pageout cold")?;
+            Ok(cgroup.stat("zswapped")? / page_size() > 5_500)
+        })?;
+        works.push(work);
+    }
+    let before = Knobs::read()?;
+    let status = swaptier_json(&["status", "--json"])?;
+    ensure!(status["map"]["state"] == "absent", "the map is {}", status["map"]);
+    ensure!(status["agent"]["lost"].to_string().contains("--no-bpf"), "nothing lost: {}", status["agent"]);
+
+    let aged = swaptier(&["writeback", victim.path(), "--older-than", "1s", "--max", "2000"])?;
+    ensure!(aged.code == 4 && aged.stderr.contains("--older-than"), "{aged:?}");
+
+    let start = [victim.stat("zswpwb")?, sibling.stat("zswpwb")?];
+    let max = ASKED.to_string();
+    let report = swaptier_json(&["writeback", victim.path(), "--max", &max, "--json"])?;
+    std::thread::sleep(STATS_DELAY);
+    let written = victim.stat("zswpwb")? - start[0];
+    println!("    asked {ASKED}, by memory.stat {written}; the round says {report}");
+    ensure!(report["meter"] == "vmstat" && report["cold_pages"].is_null(), "not by files: {report}");
+    within("pages written back", written, ASKED - MISS..=ASKED + MISS)?;
+    within("pages of the sibling", sibling.stat("zswpwb")? - start[1], 0..=0)?;
+    for mut work in works {
+        work.command("verify")?;
+        work.finish()?;
+    }
+    agent.stop()?;
+    let differences = before.differences(&Knobs::read()?);
+    ensure!(differences.is_empty(), "not given back: {}", differences.join("; "));
+    Ok(())
+}
