@@ -86,7 +86,9 @@ impl<'a> Aim<'a> {
         run_on: Option<&'a mut RunOn>,
         pages: u64,
     ) -> Self {
-        let (start, near) = (meter.read(), pages - run_on.as_ref().map_or(0, |run_on| run_on.margin(pages)));
+        let late = meter.lag().min(pages / 16);
+        let early = run_on.as_ref().map_or(0, |run_on| run_on.margin(pages) + late);
+        let (start, near) = (meter.read(), pages - early);
         Self { life, meter, start, valve, run_on, near, closed_at: None, stores: None }
     }
 
@@ -130,28 +132,20 @@ impl<'a> Aim<'a> {
         Some(self.meter.stores().refused - self.stores?.refused)
     }
 
-    /// Waits until a store of somebody else has gone through, at most so long. Busily: it is a matter of microseconds.
-    pub(super) fn await_store(&self, at_most: Duration) -> bool {
-        let (before, until) = (self.meter.stores().taken, Instant::now() + at_most);
-        while Instant::now() < until {
-            if self.meter.stores().taken != before {
-                return true;
-            }
-            std::hint::spin_loop();
-        }
-        false
+    /// Waits until more stores of others were refused than these.
+    pub(super) fn await_refusal(&self, refused: u64, at_most: Duration) -> bool {
+        spin(at_most, || self.refused() != Some(refused))
     }
 
-    /// Waits until the worker that was queued after so many runs has begun, at most so long. Busily, as above.
+    /// Waits until a store of somebody else has gone through.
+    pub(super) fn await_store(&self, at_most: Duration) -> bool {
+        let before = self.meter.stores().taken;
+        spin(at_most, || self.meter.stores().taken != before)
+    }
+
+    /// Waits until the worker that was queued after so many runs has begun.
     pub(super) fn await_prompt_begin(&self, begun: u64, at_most: Duration) -> bool {
-        let until = Instant::now() + at_most;
-        while self.meter.worker_begun() == begun {
-            if Instant::now() > until {
-                return false;
-            }
-            std::hint::spin_loop();
-        }
-        true
+        spin(at_most, || self.meter.worker_begun() != begun)
     }
 
     /// Pages of the cgroup written back in this round.
@@ -232,6 +226,18 @@ impl<'a> Aim<'a> {
             }
         }
     }
+}
+
+/// Waits busily for what is a matter of microseconds. `false`: it did not come.
+fn spin(at_most: Duration, has_come: impl Fn() -> bool) -> bool {
+    let until = Instant::now() + at_most;
+    while !has_come() {
+        if Instant::now() > until {
+            return false;
+        }
+        std::hint::spin_loop();
+    }
+    true
 }
 
 #[cfg(test)]

@@ -73,6 +73,14 @@ impl Meter {
         matches!(self, Self::Map(_))
     }
 
+    /// Pages that may be written until they are seen: a look takes its time where it is a system call.
+    pub(super) fn lag(&self) -> u64 {
+        match self {
+            Self::Map(_) => 0,
+            Self::Files(_) => 16,
+        }
+    }
+
     pub(super) fn read(&self) -> Reading {
         match self {
             Self::Map(map) => map.read(),

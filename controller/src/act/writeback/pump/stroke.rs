@@ -19,7 +19,13 @@ use super::{
 use crate::{fault, root::Root};
 
 /// How long a store of somebody else is waited for that falls into a window.
-const PATIENCE: Duration = Duration::from_millis(4);
+const PATIENCE: Duration = Duration::from_millis(8);
+
+/// How long it takes until a refusal is seen.
+const SEEN: Duration = Duration::from_micros(15);
+
+/// How long to wait between two windows.
+const BETWEEN: Duration = Duration::from_micros(100);
 
 /// How long it takes a worker to begin that has a processor for itself.
 const PROMPT: Duration = Duration::from_micros(40);
@@ -140,6 +146,10 @@ impl Worker<'_> {
         // A worker that was queued before may still be writing.
         while aim.refused() == Some(refused) && Instant::now() < until && !aim.close_if_near() {
             low += self.refuse(|| ())?;
+            if !aim.await_refusal(refused, SEEN) {
+                // Far longer than the window: should this processor be taken away now, the limit is likely to be up.
+                aim.meter.wait(BETWEEN);
+            }
         }
         let is_queued = aim.refused() != Some(refused);
         if self.is_prompt.get() {
