@@ -25,8 +25,9 @@ use super::{kernel, preamble};
 /// 104 MiB of which 8 are used; with 56 MiB allowed, (104 - 56) / (1 - 0.35) = 74 MiB are in zswap.
 const COLD: (&str, &str) =
     ("--hot 8M --warm 0 --cold 96M --compress 35 --zero 5 --hot-rate 4000 --seed 1", "56M");
-/// 84 MiB all of which is used: a part is always on its way in or out of zswap.
-const HOT: (&str, &str) = ("--hot 24M --warm 60M --cold 0 --compress 35 --zero 5 --seed 2", "64M");
+/// 84 MiB all of which is used, in turns: a part is always on its way in or out of zswap.
+const HOT: (&str, &str) =
+    ("--hot 24M --warm 60M --cold 0 --compress 35 --zero 5 --hot-rate 3000 --seed 2", "64M");
 
 /// Looks in a row that find (next to) nothing old before the demo is over.
 const IDLE: u32 = 3;
