@@ -28,7 +28,7 @@ enum Command {
     },
     /// Measure something.
     Bench {
-        /// What: `cost`, `exact`, `kill`, `writeback`.
+        /// What: `cost`, `exact`, `kill`, `ugly`, `writeback`.
         name: String,
         /// One JSON object a line.
         #[arg(long)]
@@ -36,7 +36,7 @@ enum Command {
         /// Only this dialect of write-back; may be repeated.
         #[arg(long)]
         dialect: Vec<String>,
-        /// Only this scenario of `exact`, variant of `cost`, or fault point of `kill`; may be repeated.
+        /// Only this scenario of `exact` or `ugly`, variant of `cost`, or fault point of `kill`; may be repeated.
         #[arg(long)]
         only: Vec<String>,
     },

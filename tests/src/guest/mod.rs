@@ -1,7 +1,7 @@
 //! The toolbox of `swaptier-guest`: cgroups, zswap, swap areas and processes inside a throw-away guest.
 //!
-//! `kernel` what the kernel says · `preamble` is this a guest that can do it? · `cgroup`, `zswap`, `swap` guards that
-//! put back what they changed · `bpf` what is loaded and pinned · `process`, `workload`, `agent` children · `wait`
+//! `kernel` what the kernel says · `preamble` is this a guest that can do it? · `cgroup`, `zswap`, `swap`, `dm` guards
+//! that put back what they changed · `bpf` what is loaded and pinned · `process`, `workload`, `agent` children · `wait`
 //! patience with a limit · `status` what it says · `stage` swap and zswap set up, `scene` with cgroups at work ·
 //! `runner` and `tests` the guest tests · `demo`, `bench`.
 //!
@@ -12,6 +12,7 @@ pub mod bench;
 pub mod bpf;
 pub mod cgroup;
 pub mod demo;
+pub mod dm;
 pub mod kernel;
 pub mod knobs;
 pub mod policies;

@@ -4,6 +4,7 @@
 mod cost;
 pub(in crate::guest) mod exact;
 pub(in crate::guest) mod kill;
+pub(in crate::guest) mod ugly;
 pub(in crate::guest) mod writeback;
 
 use anyhow::{Result, bail};
@@ -17,7 +18,7 @@ pub struct Options {
     pub json: bool,
     /// Only these dialects of write-back.
     pub dialects: Vec<String>,
-    /// Only these scenarios of exactness; fault points, or variants of cost, whose name contains one of these.
+    /// Only these scenarios of `exact` and `ugly`; fault points, or variants of cost, whose name contains one of these.
     pub only: Vec<String>,
 }
 
@@ -31,7 +32,8 @@ pub fn run(name: &str, options: &Options) -> Result<bool> {
         "cost" => cost::run(options),
         "exact" => exact::run(options),
         "kill" => kill::run(options),
+        "ugly" => ugly::run(options),
         "writeback" => writeback::run(options),
-        _ => bail!("no measurement is called `{name}`; there are: cost, exact, kill, writeback"),
+        _ => bail!("no measurement is called `{name}`; there are: cost, exact, kill, ugly, writeback"),
     }
 }

@@ -8,6 +8,7 @@ mod kill;
 mod map;
 mod probes;
 mod refusal;
+mod ugly;
 mod workload;
 
 use super::runner::Test;
@@ -46,6 +47,8 @@ pub(super) const TESTS: &[Test] = &[
         name: "writeback_hits_its_number_without_probes",
         run: bare::writeback_hits_its_number_without_probes,
     },
+    Test { name: "a_round_takes_only_what_it_may", run: ugly::a_round_takes_only_what_it_may },
+    Test { name: "a_failing_disk_loses_nothing", run: ugly::a_failing_disk_loses_nothing },
     Test {
         name: "restore_after_kill_gives_everything_back",
         run: agent::restore_after_kill_gives_everything_back,

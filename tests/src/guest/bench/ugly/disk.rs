@@ -1,0 +1,88 @@
+//! Swap areas on disks that are slow, or fail for a time.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::Outcome;
+use super::ground::{Ground, Victim, round};
+use crate::guest::dm::Device;
+use crate::guest::kernel::vmstat;
+use crate::guest::preamble::SECOND_SWAP_DISK;
+use crate::guest::swap::SwapArea;
+use crate::guest::wait::wait_for;
+
+/// Above that of the area that is always there.
+const PREFERRED: u16 = 20;
+
+/// An area on a device over the second swap disk; the area drops first.
+struct Area {
+    _area: SwapArea,
+    device: Device,
+}
+
+impl Area {
+    fn set(name: &str) -> Result<Area> {
+        let device = Device::over(SECOND_SWAP_DISK, name)?;
+        let area = SwapArea::set_up(Path::new(&device.path()), None, PREFERRED)?;
+        Ok(Area { _area: area, device })
+    }
+}
+
+/// Each write takes half a second. The round waits for none of them.
+pub(super) fn slow(_ground: &mut Ground) -> Result<Outcome> {
+    let area = Area::set("ugly-slow")?;
+    let mut victim = Victim::set("slow", "24M")?;
+    victim.age()?;
+    area.device.slow(Duration::from_millis(2), Duration::from_millis(500))?;
+    let start = Instant::now();
+    let round = round(&victim.cgroup, 3_000, &[])?;
+    let under_way = vmstat("nr_writeback")?;
+    wait_for("the writes to be done", Duration::from_secs(60), || Ok(vmstat("nr_writeback")? == 0))?;
+    let drained = start.elapsed();
+    let mut outcome = Outcome::hit(round).alone().gently();
+    outcome.figure("pages_under_way_after", under_way);
+    outcome.figure("drained_ms", drained.as_millis() as u64);
+    area.device.linear()?;
+    victim.finish()?;
+    drop(area);
+    Ok(outcome)
+}
+
+/// Writes fail, then everything does, then the disk is well again: a round in each state. What could not be written
+/// stays in RAM, so every page can be read while the disk is dead, and all of them afterwards.
+pub(super) fn failing(_ground: &mut Ground) -> Result<Outcome> {
+    let area = Area::set("ugly-failing")?;
+    let mut victim = Victim::set("failing", "24M")?;
+    victim.age()?;
+    let mut in_ram = Vec::new();
+    let mut attempt = |victim: &Victim, pages| {
+        let before = victim.cgroup.stat("swapcached")?;
+        let round = round(&victim.cgroup, pages, &[])?;
+        in_ram.push((victim.cgroup.stat("swapcached")?.saturating_sub(before)) >> 12);
+        anyhow::Ok(round)
+    };
+    area.device.fail_writes()?;
+    let writes_fail = attempt(&victim, 1_000)?;
+    area.device.fail()?;
+    let all_fails = attempt(&victim, 1_000)?;
+    let while_dead = victim.work.command("touch cold").context("reading while the disk is dead");
+    area.device.linear()?;
+    while_dead?;
+    victim.work.command("verify").context("after the disk was dead")?;
+    victim.age()?;
+    let well = attempt(&victim, 2_000)?;
+    let mut outcome = Outcome::hit(well).alone().gently();
+    for (name, round) in [("writes_failed", &writes_fail), ("all_failed", &all_fails)] {
+        outcome.figure(name, round.written);
+        let ended = &round.ended;
+        outcome.claim(ended == "target" || ended == "exhausted", format!("{name}: ended as `{ended}`"));
+    }
+    outcome.figure("writes_failed_in_ram_after", in_ram[0]);
+    outcome.figure("all_failed_in_ram_after", in_ram[1]);
+    outcome.figure("well_in_ram_after", in_ram[2]);
+    victim.finish()?;
+    drop(area);
+    Ok(outcome)
+}

@@ -1,0 +1,217 @@
+//! Disks of the guest that are slow or fail: a device-mapper device of one target over a whole disk, whose target can be
+//! exchanged while it is in use. The ioctls of linux/dm-ioctl.h, as far as needed; there is no dmsetup in the guest.
+//!
+//! Not here: what is put on the device; `bench/ugly/disk.rs` makes a swap area of it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Error, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::preamble;
+use super::wait::wait_for;
+
+const CONTROL: &str = "/dev/mapper/control";
+/// Modules of the targets used here; `linear` and `error` are the first one's own.
+const MODULES: [&str; 3] = ["dm_mod", "dm_delay", "dm_flakey"];
+const SECTOR: u64 = 512;
+
+// Numbers of the commands. Resuming is the opposite of `DM_DEV_SUSPEND`, told by a flag that is not set.
+const DEV_CREATE: u32 = 3;
+const DEV_REMOVE: u32 = 4;
+const DEV_SUSPEND: u32 = 6;
+const TABLE_LOAD: u32 = 9;
+
+/// What every command begins with and comes back as: `struct dm_ioctl`, and room for one target.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Request {
+    version: [u32; 3],
+    data_size: u32,
+    data_start: u32,
+    target_count: u32,
+    open_count: i32,
+    flags: u32,
+    event_nr: u32,
+    padding: u32,
+    dev: u64,
+    name: [u8; 128],
+    uuid: [u8; 129],
+    data: [u8; 7],
+    target: Target,
+}
+
+/// `struct dm_target_spec`, and its parameters.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Target {
+    start: u64,
+    sectors: u64,
+    status: i32,
+    next: u32,
+    kind: [u8; 16],
+    parameters: [u8; 256],
+}
+
+/// Bytes of `struct dm_ioctl` alone: part of every command's number.
+const HEADER: usize = std::mem::offset_of!(Request, target);
+const _: () = assert!(HEADER == 312);
+
+/// Guard of a device; gone at drop, so nothing may use it then.
+#[derive(Debug)]
+pub struct Device {
+    name: String,
+    disk: PathBuf,
+    sectors: u64,
+    minor: u64,
+    control: File,
+}
+
+impl Device {
+    /// Makes a device over the whole of `disk`, which passes everything on as it is.
+    ///
+    /// # Errors
+    /// Outside a guest; when this kernel has no device-mapper, or refuses.
+    pub fn over(disk: &str, name: &str) -> Result<Device> {
+        preamble::require_guest()?;
+        for module in MODULES {
+            // Built in is as good; what is missing is told by the ioctl that needs it.
+            let _ = Command::new("modprobe").arg(module).output();
+        }
+        let sectors = File::open(disk).and_then(|mut file| file.seek(SeekFrom::End(0)));
+        let sectors = sectors.with_context(|| format!("measuring {disk}"))? / SECTOR;
+        let control = OpenOptions::new().read(true).write(true).open(CONTROL);
+        let control = control.with_context(|| format!("{CONTROL}: is dm_mod there?"))?;
+        let (name, disk) = (name.to_owned(), PathBuf::from(disk));
+        let mut device = Device { name, disk, sectors, minor: 0, control };
+        let dev = device.command(DEV_CREATE, None).context("making the device")?;
+        // Twenty bits of minor number, in two pieces.
+        device.minor = dev & 0xff | dev >> 12 & 0xf_ff00;
+        device.linear()?;
+        wait_for("the device's node", Duration::from_secs(10), || Ok(device.path().exists()))?;
+        Ok(device)
+    }
+
+    /// Its node.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        Path::new("/dev").join(format!("dm-{}", self.minor))
+    }
+
+    /// Everything goes through as it is.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn linear(&self) -> Result<()> {
+        self.become_target("linear", &format!("{} 0", self.disk.display()))
+    }
+
+    /// Each read and each write takes so much longer.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn slow(&self, read: Duration, write: Duration) -> Result<()> {
+        let (disk, read, write) = (self.disk.display(), read.as_millis(), write.as_millis());
+        self.become_target("delay", &format!("{disk} 0 {read} {disk} 0 {write}"))
+    }
+
+    /// Writes fail, reads do not.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn fail_writes(&self) -> Result<()> {
+        // Never up, down for an hour at a time; one feature.
+        self.become_target("flakey", &format!("{} 0 0 3600 1 error_writes", self.disk.display()))
+    }
+
+    /// Everything fails.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn fail(&self) -> Result<()> {
+        self.become_target("error", "")
+    }
+
+    /// Loads a new table and resumes with it: what is under way ends under the old one.
+    fn become_target(&self, kind: &str, parameters: &str) -> Result<()> {
+        let load = || {
+            self.command(TABLE_LOAD, Some(self.target(kind, parameters)?))?;
+            self.command(DEV_SUSPEND, None)
+        };
+        load().map(drop).with_context(|| format!("making {} a `{kind} {parameters}`", self.name))
+    }
+
+    fn target(&self, kind: &str, parameters: &str) -> Result<Target> {
+        let next = size_of::<Target>() as u32;
+        Ok(Target {
+            start: 0,
+            sectors: self.sectors,
+            status: 0,
+            next,
+            kind: terminated(kind)?,
+            parameters: terminated(parameters)?,
+        })
+    }
+
+    /// One command for this device; the device's number, as the kernel filled it in.
+    fn command(&self, number: u32, target: Option<Target>) -> Result<u64> {
+        let none = Target { start: 0, sectors: 0, status: 0, next: 0, kind: [0; 16], parameters: [0; 256] };
+        let mut request = Request {
+            version: [4, 0, 0],
+            data_size: size_of::<Request>() as u32,
+            data_start: HEADER as u32,
+            target_count: u32::from(target.is_some()),
+            open_count: 0,
+            flags: 0,
+            event_nr: 0,
+            padding: 0,
+            dev: 0,
+            name: terminated(&self.name)?,
+            uuid: [0; 129],
+            data: [0; 7],
+            target: target.unwrap_or(none),
+        };
+        // _IOWR(0xfd, number, struct dm_ioctl)
+        let code = 3 << 30 | (HEADER as u32) << 16 | 0xfd << 8 | number;
+        // SAFETY: the kernel reads and writes at most `data_size` bytes of the request, which is its size.
+        match unsafe { libc::ioctl(self.control.as_raw_fd(), code as libc::Ioctl, &raw mut request) } {
+            0 => Ok(request.dev),
+            _ => Err(Error::last_os_error()).with_context(|| format!("device-mapper command {number}")),
+        }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        if let Err(error) = self.command(DEV_REMOVE, None) {
+            eprintln!("device {} is left behind: {error:#}", self.name);
+        }
+    }
+}
+
+fn terminated<const N: usize>(text: &str) -> Result<[u8; N]> {
+    ensure!(text.len() < N, "`{text}` is too long for the kernel");
+    let mut bytes = [0; N];
+    bytes[..text.len()].copy_from_slice(text.as_bytes());
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_developers_machine_gets_no_device() {
+        assert!(Device::over("/dev/null", "test").is_err());
+    }
+
+    #[test]
+    fn names_end_with_a_null_byte() {
+        assert_eq!(terminated::<4>("abc").unwrap(), *b"abc\0");
+        assert!(terminated::<4>("abcd").is_err());
+    }
+}
