@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::Value;
@@ -10,13 +10,15 @@ use serde_json::Value;
 use crate::guest::bpf::{self, PINS};
 use crate::guest::cgroup;
 use crate::guest::knobs::Knobs;
-use crate::guest::wait::wait_for;
 
 const UNDO: &str = "/var/lib/swaptier/undo.jsonl";
 /// The agent's socket.
 pub(super) const SOCKET: &str = "/run/swaptier/swaptier.sock";
-/// Programs and maps of a dead process are freed by the kernel when it finds the time.
+/// Programs and maps of a dead process are freed by the kernel when it finds the time: what does not get less for so long
+/// is left.
 const KERNEL_TIME: Duration = Duration::from_secs(10);
+/// And nothing is waited for longer than this.
+const AT_MOST: Duration = Duration::from_secs(60);
 
 /// The host at one moment.
 #[derive(Debug)]
@@ -34,10 +36,18 @@ impl Host {
     /// Values that are not as they were, and objects that were not there, as soon as the kernel has freed what nobody
     /// holds.
     pub(super) fn settled_differences(&self) -> Result<(Vec<String>, Vec<String>)> {
-        // In vain is an answer too: it is given below.
-        let _in_vain =
-            wait_for("the kernel to free everything", KERNEL_TIME, || Ok(self.objects()?.is_empty()));
-        Ok((self.knobs.differences(&Knobs::read()?), self.objects()?))
+        let (latest, mut until) = (Instant::now() + AT_MOST, Instant::now() + KERNEL_TIME);
+        let mut left = self.objects()?;
+        while !left.is_empty() && Instant::now() < until.min(latest) {
+            std::thread::sleep(Duration::from_millis(50));
+            let now = self.objects()?;
+            if now != left {
+                // It is still at it.
+                until = Instant::now() + KERNEL_TIME;
+            }
+            left = now;
+        }
+        Ok((self.knobs.differences(&Knobs::read()?), left))
     }
 
     fn objects(&self) -> Result<Vec<String>> {
