@@ -36,6 +36,8 @@ pub struct Order {
     pub older_than: Seconds,
     /// How many, at most.
     pub pages: Pages,
+    /// Cgroups below it that keep their pages: paths.
+    pub spared: Vec<String>,
     /// The policy or command that asks for it.
     pub why: String,
     /// Say what would be done and do nothing.
@@ -62,7 +64,8 @@ where
         Action::SetZswapWriteback { to, cgroup: _ } => zswap_writeback::set(hands, target, to, why).await,
         Action::Writeback { cgroup, older_than, pages } => {
             let (path, dry_run) = (view.path.clone(), hands.is_dry());
-            write_back(Order { cgroup, path, older_than, pages, why, dry_run }).await
+            let spared = Vec::new();
+            write_back(Order { cgroup, path, older_than, pages, spared, why, dry_run }).await
         }
     }
 }

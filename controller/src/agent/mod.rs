@@ -264,8 +264,12 @@ impl Agent {
         for step in &plan.steps {
             tracing::info!(action = %step.action, policy = step.policy, reason = %step.reason, "step");
             let outcome = {
-                let Self { hands, rounds, probes, cgroups, .. } = self;
-                act::apply(hands, step, snapshot, |order| rounds.run(order, None, probes, cgroups)).await
+                let Self { hands, rounds, probes, cgroups, policies, .. } = self;
+                act::apply(hands, step, snapshot, |mut order| {
+                    order.spared = spared(policies, cgroups, &order.path);
+                    rounds.run(order, None, probes, cgroups)
+                })
+                .await
             };
             log(&outcome);
             notify(&[sd_notify::NotifyState::Watchdog]);
@@ -424,6 +428,15 @@ fn lock_memory() {
 
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Cgroups below this one that have a policy of their own, and so are nobody else's. Where one of them has `[tiers]` there
+/// is no round from above at all.
+fn spared(policies: &PolicySet, cgroups: &[CgroupSample], path: &str) -> Vec<String> {
+    let is_below = |below: &str| below.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+    let own =
+        cgroups.iter().filter(|cgroup| is_below(&cgroup.path) && policies.resolve(&cgroup.path).is_some());
+    own.map(|cgroup| cgroup.path.clone()).collect()
 }
 
 /// The cgroup a file of the cgroup tree belongs to.

@@ -119,6 +119,7 @@ impl Rounds {
             path: path.clone(),
             older_than: wish.older_than,
             pages: Pages(wish.pages),
+            spared: Vec::new(),
             why: "command writeback".to_owned(),
             dry_run: wish.dry_run || is_dry,
         };

@@ -133,12 +133,9 @@ impl Engine {
         let facts = Facts::read(&self.root)?;
         let dialect = choose(choice, &facts).map_err(RoundError::NoDialect)?;
         self.start_pump()?;
-        let mut valves = Valves::survey(&self.root, &order.path, order.cgroup, &order.why, |valve| {
+        let valves = self.survey(dialect, order, scope, |valve| {
             self.undo().latest(&valve.path, valve.cgroup).is_some_and(|ours| ours.new == valve.old)
         })?;
-        if leaves_siblings(dialect, scope) {
-            valves.close.clear();
-        }
         fault::point("round.surveyed");
         let aimed = Aimed { path: &order.path, ids: &scope.ids, why: &order.why };
         let Preparation { held, flicked, stroke } = dialect.prepare(&facts, aimed);
@@ -184,14 +181,27 @@ impl Engine {
     ) -> Result<Vec<Change>, RoundError> {
         let facts = Facts::read(&self.root)?;
         let dialect = choose(choice, &facts).map_err(RoundError::NoDialect)?;
-        let mut valves = Valves::survey(&self.root, &order.path, order.cgroup, &order.why, |_| false)?;
-        if leaves_siblings(dialect, scope) {
-            valves.close.clear();
-        }
+        let valves = self.survey(dialect, order, scope, |_| false)?;
         let aimed = Aimed { path: &order.path, ids: &scope.ids, why: &order.why };
         let Preparation { held, flicked, .. } = dialect.prepare(&facts, aimed);
         let around = valves.close.into_iter().chain(valves.open).chain(held);
         Ok(around.chain([valves.own]).chain(flicked).collect())
+    }
+
+    /// The valves a round of this dialect moves.
+    fn survey(
+        &self,
+        dialect: &dyn Dialect,
+        order: &Order,
+        scope: &Scope,
+        is_ours: impl Fn(&Change) -> bool,
+    ) -> Result<Valves, ValveError> {
+        let mut valves = Valves::survey(&self.root, &order.path, order.cgroup, &order.why, is_ours)?;
+        if leaves_siblings(dialect, scope) {
+            valves.close.clear();
+        }
+        valves.spare(&self.root, &order.spared, &order.why)?;
+        Ok(valves)
     }
 
     /// Ends the pump and removes its cgroup.

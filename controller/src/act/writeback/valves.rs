@@ -16,7 +16,7 @@ pub(super) const FILE: &str = "memory.zswap.writeback";
 /// The valves of a round.
 #[derive(Debug)]
 pub(super) struct Valves {
-    /// Siblings along the path that are open and must be closed.
+    /// Siblings along the path, and cgroups below that keep their pages, that are open and must be closed.
     pub(super) close: Vec<Change>,
     /// Cgroups above that are closed and must be opened.
     pub(super) open: Vec<Change>,
@@ -83,6 +83,19 @@ impl Valves {
         }
         Ok(Self { close, open, own })
     }
+
+    /// Closes these cgroups below as well: a round takes the whole subtree but for them.
+    pub(super) fn spare(&mut self, root: &Root, cgroups: &[String], why: &str) -> Result<(), ValveError> {
+        for cgroup in cgroups {
+            match valve(root, cgroup, why) {
+                Ok(Some(change)) if change.old == "1" => self.close.push(change),
+                // Closed by somebody, not charged by itself, or gone by now.
+                Ok(_) | Err(ValveError::Gone(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The valve of a cgroup as it is; its new value is the other one.
@@ -146,6 +159,20 @@ mod tests {
         );
         assert!(valves.close.iter().all(|change| change.old == "1" && change.new == "0"));
         assert_eq!(valves.open, []);
+    }
+
+    #[test]
+    fn spared_cgroups_below_are_closed_too_if_they_are_open() {
+        let (_dir, root) = world();
+        let mut valves = survey(&root, "a", false).expect("aimed");
+        // c is closed already, d has no valve, and the last is gone.
+        let spared = ["a/x", "c", "d", "gone"].map(str::to_owned);
+        valves.spare(&root, &spared, "test").expect("all could be read");
+        assert_eq!(
+            paths(&valves.close),
+            ["sys/fs/cgroup/b/memory.zswap.writeback", "sys/fs/cgroup/a/x/memory.zswap.writeback"]
+        );
+        assert!(valves.close.iter().all(|change| change.old == "1" && change.new == "0"));
     }
 
     #[test]
