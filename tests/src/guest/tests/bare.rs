@@ -1,4 +1,4 @@
-//! Without probes: what write-back does by the kernel's own files alone.
+//! Without probes: what write-back does by the kernel's own files alone, and what becomes of a round without its agent.
 
 use std::time::Duration;
 
@@ -28,17 +28,7 @@ pub(super) fn writeback_hits_its_number_without_probes() -> Result<()> {
     let _stage = Stage::set(40)?;
     let (victim, sibling) = (Cgroup::create("bare.slice/victim")?, Cgroup::create("bare.slice/sibling")?);
     let agent = Agent::start(&["--no-bpf"])?;
-    let mut works = Vec::new();
-    for (cgroup, seed) in [(&victim, 1), (&sibling, 2)] {
-        let arguments = format!("--hot 1M --warm 0 --cold 24M --commands --seed {seed}");
-        let mut work = Workload::spawn(cgroup, &arguments)?;
-        // 24 MiB are 6,144 pages.
-        wait_for("the cold pages to be in zswap", Duration::from_secs(30), || {
-            work.command("pageout cold")?;
-            Ok(cgroup.stat("zswapped")? / page_size() > 5_500)
-        })?;
-        works.push(work);
-    }
+    let works = [stored(&victim, 1)?, stored(&sibling, 2)?];
     let before = Knobs::read()?;
     let status = swaptier_json(&["status", "--json"])?;
     ensure!(status["map"]["state"] == "absent", "the map is {}", status["map"]);
@@ -64,4 +54,34 @@ pub(super) fn writeback_hits_its_number_without_probes() -> Result<()> {
     let differences = before.differences(&Knobs::read()?);
     ensure!(differences.is_empty(), "not given back: {}", differences.join("; "));
     Ok(())
+}
+
+/// An agent that dies with the valves of others closed, before its pump has anything to do: the pump opens them again.
+pub(super) fn a_dead_agents_valves_are_opened_by_its_pump() -> Result<()> {
+    let _stage = Stage::set(40)?;
+    let (victim, sibling) = (Cgroup::create("bare.slice/victim")?, Cgroup::create("bare.slice/sibling")?);
+    let mut work = stored(&victim, 1)?;
+    let before = Knobs::read()?;
+    let agent = Agent::start_with(&["--no-bpf"], &[("SWAPTIER_FAULT", "round.aimed")])?;
+    let outcome = swaptier(&["writeback", victim.path(), "--max", "100"])?;
+    ensure!(outcome.code != 0, "the agent lived: {outcome:?}");
+    ensure!(agent.log().contains("round.aimed reached"), "it was not killed there:{}", agent.log());
+    let valve = "memory.zswap.writeback";
+    wait_for("the sibling's valve to be open", Duration::from_secs(5), || Ok(sibling.get(valve)? == "1"))?;
+    ensure!(swaptier(&["restore"])?.code == 0, "nothing can be restored");
+    let differences = before.differences(&Knobs::read()?);
+    ensure!(differences.is_empty(), "not given back: {}", differences.join("; "));
+    work.command("verify")?;
+    work.finish().map(drop)
+}
+
+/// 24 MiB of this cgroup, 6,144 pages, in zswap.
+fn stored(cgroup: &Cgroup, seed: u32) -> Result<Workload> {
+    let arguments = format!("--hot 1M --warm 0 --cold 24M --commands --seed {seed}");
+    let mut work = Workload::spawn(cgroup, &arguments)?;
+    wait_for("the cold pages to be in zswap", Duration::from_secs(30), || {
+        work.command("pageout cold")?;
+        Ok(cgroup.stat("zswapped")? / page_size() > 5_500)
+    })?;
+    Ok(work)
 }

@@ -47,6 +47,10 @@ pub(super) const TESTS: &[Test] = &[
         name: "writeback_hits_its_number_without_probes",
         run: bare::writeback_hits_its_number_without_probes,
     },
+    Test {
+        name: "a_dead_agents_valves_are_opened_by_its_pump",
+        run: bare::a_dead_agents_valves_are_opened_by_its_pump,
+    },
     Test { name: "a_round_takes_only_what_it_may", run: ugly::a_round_takes_only_what_it_may },
     Test { name: "a_failing_disk_loses_nothing", run: ugly::a_failing_disk_loses_nothing },
     Test {
