@@ -12,7 +12,7 @@ pub mod event;
 pub mod slot;
 
 /// Version of everything in this crate. A pinned map of another version is never adopted.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Slots in a frame: one kernel swap cluster (`SWAPFILE_CLUSTER`, mm/swap.h), so that a range freed or
 /// written as one never crosses a frame.

@@ -36,10 +36,6 @@ impl State {
     }
 }
 
-/// History bit: the kernel is writing this slot out right now (inside `swap_writeout`).
-pub const WRITING: u64 = 1;
-/// History bit: … as part of a large folio, so the first stored page does not end the writing.
-pub const LARGE: u64 = 1 << 1;
 /// History bit: read back into memory since it was last stored or written.
 pub const LOADED: u64 = 1 << 2;
 /// History bit: the data on the device came out of zswap (write-back), not straight from memory.

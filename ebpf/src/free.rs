@@ -16,31 +16,33 @@ pub fn zswap_invalidate(ctx: FEntryContext) -> i32 {
     0
 }
 
-/// `swap_entry_range_free(si, entry, nr)`, where it exists: the range is really returned now.
+/// `swap_entry_range_free(si, entry, nr)`, where it exists: the range is really returned now. A single slot was freed
+/// before, by `zswap_invalidate`, and may have waited in a cache since.
 #[fentry]
 pub fn swap_entry_range_free(ctx: FEntryContext) -> i32 {
     let pages = ctx.arg::<u64>(2) as u32;
-    freed(ctx.arg(1), if pages > MAX_FOLIO { MAX_FOLIO } else { pages });
+    if pages > 1 {
+        freed(ctx.arg(1), if pages > MAX_FOLIO { MAX_FOLIO } else { pages });
+    }
     0
 }
 
 #[inline(always)]
 fn freed(entry: u64, pages: u32) -> Option<()> {
     let place = Place::of(entry, false)?;
-    each(pages, &mut Free { place, now: now() });
+    each(pages, &mut Free { place });
     Some(())
 }
 
 struct Free {
     place: Place,
-    now: u64,
 }
 
 impl Each for Free {
     #[inline(always)]
     fn nth(&mut self, nth: u32) {
         let changed = self.place.change(nth, |old| {
-            (old.state() != State::Free).then(|| Word::new(State::Free, 0, old.owner(), self.now))
+            (old.state() != State::Free).then(|| Word::new(State::Free, 0, old.owner(), now()))
         });
         if let Some(old) = changed {
             count_drop(old);

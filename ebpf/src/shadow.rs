@@ -6,7 +6,10 @@ use core::{
     mem::offset_of,
 };
 
-use aya_ebpf::helpers::{bpf_ktime_get_ns, generated::bpf_loop};
+use aya_ebpf::helpers::{
+    bpf_ktime_get_ns,
+    generated::{bpf_jiffies64, bpf_loop},
+};
 use swaptier_common::{
     BLOCK_CGROUPS, CHUNK_FRAMES, FRAME_SLOTS, FREE_RING, Frame, PAGE_CLUSTERS,
     cgroup::{AGE_BUCKETS, Counters, age_bucket},
@@ -43,11 +46,25 @@ pub(crate) fn peek<T: Copy>(place: *const T) -> T {
     unsafe { core::ptr::read_volatile(place) }
 }
 
-/// Seconds of `CLOCK_MONOTONIC`: it stands still while the host sleeps, and so do ages.
+/// Seconds of `CLOCK_MONOTONIC`: it stands still while the host sleeps, and so do ages. The kernel is asked once in each
+/// of its ticks; the answer lies beside the tick's number, in one word.
 #[inline(always)]
 pub(crate) fn now() -> u64 {
-    // SAFETY: a helper without arguments.
-    unsafe { bpf_ktime_get_ns() / 1_000_000_000 }
+    // SAFETY: a helper without arguments, which becomes a load.
+    let tick = unsafe { bpf_jiffies64() } << 32;
+    let Some(control) = control() else { return 0 };
+    // SAFETY: a field of a map value, one word.
+    let clock = unsafe { &raw mut (*control).clock };
+    let known = peek(clock);
+    if known >> 32 == tick >> 32 {
+        return known & u64::from(u32::MAX);
+    }
+    // SAFETY: a helper without arguments; a field of a map value.
+    unsafe {
+        let second = bpf_ktime_get_ns() / 1_000_000_000;
+        core::ptr::write_volatile(clock, tick | second);
+        second
+    }
 }
 
 #[inline(always)]
@@ -282,11 +299,16 @@ pub(crate) fn count_age(counters: *mut Counters, offset: usize, seconds: u64) {
 /// Books the end of a zswap copy if this is what the replaced word stood for.
 #[inline(always)]
 pub(crate) fn count_drop(old: Word) {
-    if old.state() != State::Zswap {
-        return;
+    if old.state() == State::Zswap
+        && let Some(counters) = counters(old.owner())
+    {
+        drop_from(counters, old);
     }
-    if let Some(counters) = counters(old.owner()) {
-        add(counters, offset_of!(Counters, dropped_pages), 1);
-        add(counters, offset_of!(Counters, dropped_bytes), old.length());
-    }
+}
+
+/// Books the end of the zswap copy that the replaced word stood for.
+#[inline(always)]
+pub(crate) fn drop_from(counters: *mut Counters, old: Word) {
+    add(counters, offset_of!(Counters, dropped_pages), 1);
+    add(counters, offset_of!(Counters, dropped_bytes), old.length());
 }

@@ -23,7 +23,7 @@ pub fn zswap_folio_swapin(ctx: FEntryContext) -> i32 {
 
 #[inline(always)]
 fn read(folio: *const u8) -> Option<()> {
-    let place = Place::of(folio_entry(folio)?, false)?;
+    let place = Place::of(folio_entry(folio), false)?;
     let pages = folio_pages(folio);
     let owner = place.get(0).owner();
     let mut read = Read { place, regrets: 0 };

@@ -9,7 +9,7 @@ use aya_ebpf::{
 use swaptier_common::{
     cgroup::Counters,
     control::Control,
-    slot::{LARGE, State, WRITING, WRITTEN_BACK, Word},
+    slot::{State, WRITTEN_BACK, Word},
 };
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 #[fexit]
 pub fn folio_alloc_swap_gfp(ctx: FExitContext) -> i32 {
     if ctx.arg::<u64>(2) as i32 == 0 {
-        allocated_folio(ctx.arg(0));
+        allocated(ctx.arg(0), folio_entry(ctx.arg(0)));
     }
     0
 }
@@ -32,7 +32,7 @@ pub fn folio_alloc_swap_gfp(ctx: FExitContext) -> i32 {
 #[fexit]
 pub fn folio_alloc_swap(ctx: FExitContext) -> i32 {
     if ctx.arg::<u64>(1) as i32 == 0 {
-        allocated_folio(ctx.arg(0));
+        allocated(ctx.arg(0), folio_entry(ctx.arg(0)));
     }
     0
 }
@@ -47,11 +47,15 @@ pub fn add_to_swap_cache(ctx: FExitContext) -> i32 {
     0
 }
 
-#[inline(always)]
-fn allocated_folio(folio: *const u8) {
-    if let Some(entry) = folio_entry(folio) {
-        allocated(folio, entry);
+/// `__mem_cgroup_try_charge_swap(folio, entry)` (up to 7.0): the slot was just allocated, or, if the entry is 0, there was
+/// none. Should it not be charged, it is freed again, and seen to be.
+#[fentry]
+pub fn mem_cgroup_try_charge_swap(ctx: FEntryContext) -> i32 {
+    let entry: u64 = ctx.arg(1);
+    if entry != 0 {
+        allocated(ctx.arg(0), entry);
     }
+    0
 }
 
 #[inline(always)]
@@ -60,9 +64,8 @@ fn allocated(folio: *const u8, entry: u64) -> Option<()> {
     if place.get(0).state() != State::Free {
         return None;
     }
-    let owner = Owner::of_folio(folio);
-    counters_of(owner);
-    each(folio_pages(folio), &mut Allocate { place, owner: owner.index, now: now() });
+    let owner = Owner::index_of_folio(folio);
+    each(folio_pages(folio), &mut Allocate { place, owner, now: now() });
     Some(())
 }
 
@@ -95,39 +98,36 @@ pub fn swap_writeout_enter_second(ctx: FEntryContext) -> i32 {
     0
 }
 
+/// Whatever a slot held is out of date now. Most hold nothing: they were just allocated, or read out of zswap.
 #[inline(always)]
 fn begun(folio: *const u8) -> Option<()> {
-    let place = Place::of(folio_entry(folio)?, true)?;
-    let first = place.get(0);
+    let place = Place::of(folio_entry(folio), true)?;
+    let (first, pages) = (place.get(0), folio_pages(folio));
+    if pages == 1 && first.state() == State::Folio {
+        return None;
+    }
     let owner = match first.state() {
-        State::Free | State::Unknown => {
-            let owner = Owner::of_folio(folio);
-            counters_of(owner);
-            owner.index
-        }
+        State::Free | State::Unknown => Owner::index_of_folio(folio),
         _ => first.owner(),
     };
-    let pages = folio_pages(folio);
-    let writing = if pages > 1 { WRITING | LARGE } else { WRITING };
-    each(pages, &mut Begin { place, owner, writing, now: now() });
+    each(pages, &mut Begin { place, owner });
     Some(())
 }
 
 struct Begin {
     place: Place,
     owner: u16,
-    writing: u64,
-    now: u64,
 }
 
 impl Each for Begin {
     #[inline(always)]
     fn nth(&mut self, nth: u32) {
-        self.place.change(nth, |old| match old.state() {
-            _ if old.has(WRITING) => None,
-            State::Zswap => Some(old.with(self.writing)),
-            _ => Some(Word::new(State::Folio, 0, self.owner, self.now).with(self.writing)),
+        let changed = self.place.change(nth, |old| {
+            (old.state() != State::Folio).then(|| Word::new(State::Folio, 0, self.owner, now()))
         });
+        if let Some(old) = changed {
+            count_drop(old);
+        }
     }
 }
 
@@ -145,38 +145,43 @@ pub fn swap_writeout_exit_second(ctx: FExitContext) -> i32 {
     0
 }
 
-/// Success without a zswap entry and without a device write can only mean that the folio was all zero: the
-/// kernel has no function of its own there that could be watched.
+/// Success without a zswap entry and without a device write can only mean that the folio was all zero: the kernel has no
+/// function of its own there that could be watched. Failure ends what zswap had taken of a large folio.
 #[inline(always)]
 fn ended(folio: *const u8, returned: i32) -> Option<()> {
-    let place = Place::of(folio_entry(folio)?, false)?;
-    let first = place.get(0);
-    if !first.has(WRITING) {
+    let place = Place::of(folio_entry(folio), false)?;
+    let (first, is_written) = (place.get(0), returned == 0);
+    if first.state() != if is_written { State::Folio } else { State::Zswap } {
         return None;
     }
-    let pages = if first.has(LARGE) { folio_pages(folio) } else { 1 };
-    let mut end = End { place, is_written: returned == 0, zeroes: 0 };
-    each(pages, &mut end);
-    count(first.owner(), offset_of!(Counters, zero_pages), end.zeroes);
+    let mut end = End { place, is_written, zeroes: 0 };
+    each(folio_pages(folio), &mut end);
+    if is_written {
+        counters_of(Owner::of_folio(folio));
+        count(first.owner(), offset_of!(Counters, zero_pages), end.zeroes);
+    }
     Some(())
 }
 
 struct End {
     place: Place,
     is_written: bool,
+    /// Those that turned out to be, where it is written.
     zeroes: u64,
 }
 
 impl Each for End {
     #[inline(always)]
     fn nth(&mut self, nth: u32) {
-        let changed = self.place.change(nth, |old| {
-            let is_zero = old.state() == State::Folio && self.is_written;
-            let state = if is_zero { State::Zero } else { old.state() };
-            old.has(WRITING).then(|| old.in_state(state).without(WRITING | LARGE))
+        let changed = self.place.change(nth, |old| match old.state() {
+            State::Folio if self.is_written => Some(Word::new(State::Zero, 0, old.owner(), now())),
+            State::Zswap if !self.is_written => Some(Word::new(State::Folio, 0, old.owner(), now())),
+            _ => None,
         });
-        let was_zero = changed.is_some_and(|old| old.state() == State::Folio) && self.is_written;
-        self.zeroes += u64::from(was_zero);
+        self.zeroes += u64::from(changed.is_some());
+        if let Some(old) = changed {
+            count_drop(old);
+        }
     }
 }
 
@@ -194,18 +199,19 @@ pub fn swap_writepage_device_second(ctx: FEntryContext) -> i32 {
     0
 }
 
-/// Inside a writeout the page goes straight to the device; outside of one it is zswap writing back. Large
-/// folios are never written back, so only the first page can be.
+/// A page that is in zswap and goes to the device is written back; a page that a swap-out sends there is in no other place
+/// than memory. Large folios are never written back.
 #[inline(always)]
 fn written(folio: *const u8) -> Option<()> {
-    let place = Place::of(folio_entry(folio)?, true)?;
+    let place = Place::of(folio_entry(folio), true)?;
     let (pages, now) = (folio_pages(folio), now());
     let first = place.get(0);
-    if pages == 1 && !first.has(WRITING) {
+    if pages == 1 && matches!(first.state(), State::Zswap | State::Unknown | State::Free) {
         return written_back(folio, place, now);
     }
     let mut direct = Direct { place, now, pages: 0 };
     each(pages, &mut direct);
+    counters_of(Owner::of_folio(folio));
     count(first.owner(), offset_of!(Counters, direct_pages), direct.pages);
     Some(())
 }

@@ -1,4 +1,5 @@
-//! zswap: an entry stored, an entry dropped, a page loaded (mm/zswap.c).
+//! zswap: a page stored, a page read out again (mm/zswap.c). The other ways a copy goes are seen where they lead: a page
+//! that is written back in `swapout`, a slot that is freed in `free`.
 
 use core::mem::offset_of;
 
@@ -9,15 +10,14 @@ use aya_ebpf::{
 };
 use swaptier_common::{
     cgroup::Counters,
-    slot::{LARGE, LOADED, State, WRITING, Word},
+    slot::{LOADED, State, Word},
 };
 
 use crate::{
     kernel::{
-        Owner, ZSWAP_ENTRY_LENGTH, ZSWAP_ENTRY_LRU, ZSWAP_ENTRY_SWPENTRY, ZSWAP_LIST_LRU, folio_entry, load,
-        read,
+        Owner, ZSWAP_ENTRY_LENGTH, ZSWAP_ENTRY_LRU, ZSWAP_ENTRY_SWPENTRY, ZSWAP_LIST_LRU, folio_entry, read,
     },
-    shadow::{Place, add, count_age, count_drop, counters, counters_of, now},
+    shadow::{Place, add, count_age, counters, counters_of, drop_from, now},
 };
 
 /// 1 where `zswap_load` returns `bool`, 0 where it returns `int` with 0 for success.
@@ -38,19 +38,16 @@ pub fn list_lru_add(ctx: FEntryContext) -> i32 {
 
 #[inline(always)]
 fn stored(entry: u64, memcg: *const u8) -> Option<()> {
-    let swpentry: u64 = read(entry, ZSWAP_ENTRY_SWPENTRY.load())?;
-    let length = u64::from(read::<u32>(entry, ZSWAP_ENTRY_LENGTH.load())?);
+    let (swpentry, length) = slot_and_length(entry)?;
     let place = Place::of(swpentry, true)?;
+    if place.get(0).state() == State::Zswap {
+        return None;
+    }
     let owner = Owner::of_argument(memcg);
     let counters = counters_of(owner);
     let now = now();
     place.change(0, |old| {
-        if old.state() == State::Zswap {
-            return None;
-        }
-        // A page of a large folio does not end the folio's writing.
-        let kept = if old.has(LARGE) { WRITING | LARGE } else { 0 };
-        Some(Word::new(State::Zswap, length, owner.index, now).with(kept))
+        (old.state() != State::Zswap).then(|| Word::new(State::Zswap, length, owner.index, now))
     })?;
     let counters = counters?;
     add(counters, offset_of!(Counters, stored_pages), 1);
@@ -58,25 +55,19 @@ fn stored(entry: u64, memcg: *const u8) -> Option<()> {
     Some(())
 }
 
-/// `zswap_entry_free(entry)`: the copy is gone, whatever the reason. The slot's length and stamp stay, so
-/// that what follows (a load, a write-back) still knows how old and how large it was.
-#[fentry]
-pub fn zswap_entry_free(ctx: FEntryContext) -> i32 {
-    let entry: *const u8 = ctx.arg(0);
-    // SAFETY: a typed argument.
-    let swpentry: u64 = unsafe { load(entry, &ZSWAP_ENTRY_SWPENTRY) };
-    let Some(place) = Place::of(swpentry, false) else { return 0 };
-    let changed = place.change(0, |old| match old.state() {
-        State::Zswap | State::Unknown => Some(old.in_state(State::Folio)),
-        _ => None,
-    });
-    if let Some(old) = changed {
-        count_drop(old);
+/// What an entry says, by one read of both where they are neighbours, as everywhere known.
+#[inline(always)]
+fn slot_and_length(entry: u64) -> Option<(u64, u64)> {
+    let (slot, length) = (ZSWAP_ENTRY_SWPENTRY.load(), ZSWAP_ENTRY_LENGTH.load());
+    if length == slot + 8 {
+        let both: [u64; 2] = read(entry, slot)?;
+        return Some((both[0], both[1] & u64::from(u32::MAX)));
     }
-    0
+    Some((read(entry, slot)?, u64::from(read::<u32>(entry, length)?)))
 }
 
-/// `zswap_load(folio)` returned: the page was read out of zswap, which on all paths but one drops the copy.
+/// `zswap_load(folio)` returned: the page was read out of zswap, which drops the copy. (On one path, up to 7.0, it drops
+/// it a moment later, with the slot.)
 #[fexit]
 pub fn zswap_load(ctx: FExitContext) -> i32 {
     let returned: u64 = ctx.arg(1);
@@ -89,13 +80,19 @@ pub fn zswap_load(ctx: FExitContext) -> i32 {
 
 #[inline(always)]
 fn loaded(folio: *const u8) -> Option<()> {
-    let place = Place::of(folio_entry(folio)?, false)?;
+    let place = Place::of(folio_entry(folio), false)?;
+    if !matches!(place.get(0).state(), State::Zswap | State::Unknown) {
+        return None;
+    }
     let now = now();
     let old = place.change(0, |old| {
-        let is_new = matches!(old.state(), State::Folio | State::Zswap) && !old.has(LOADED);
-        is_new.then(|| Word::new(old.state(), old.length(), old.owner(), now).with(old.history() | LOADED))
+        let is_there = matches!(old.state(), State::Zswap | State::Unknown);
+        is_there.then(|| Word::new(State::Folio, old.length(), old.owner(), now).with(LOADED))
     })?;
     let counters = counters(old.owner())?;
+    if old.state() == State::Zswap {
+        drop_from(counters, old);
+    }
     add(counters, offset_of!(Counters, loaded_pages), 1);
     count_age(counters, offset_of!(Counters, load_age), old.age(now));
     Some(())

@@ -16,7 +16,6 @@ pub const FUNCTIONS: [&str; 18] = [
     "shrink_worker",
     "shrink_memcg_cb",
     "list_lru_add",
-    "zswap_entry_free",
     "zswap_load",
     "zswap_store",
     "zswap_invalidate",
@@ -29,6 +28,7 @@ pub const FUNCTIONS: [&str; 18] = [
     "swap_writepage",
     "__swap_writepage",
     "folio_alloc_swap",
+    "__mem_cgroup_try_charge_swap",
     "add_to_swap_cache",
 ];
 

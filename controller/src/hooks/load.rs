@@ -132,7 +132,7 @@ impl Hooks {
         let mut loaded = Loaded { copies, links, adopted, origin, build, pins, coverage };
         for copy in 0..COPIES {
             let done = self.object(&facts, zswap_lru, &btf).and_then(|mut ebpf| {
-                for attach in loaded.coverage.attach.iter().filter(|attach| copy == 0 || attach.keeps_map) {
+                for attach in loaded.coverage.attach.iter().filter(|attach| copy == 0 || attach.is_twice) {
                     load_program(&mut ebpf, attach, &btf)?;
                 }
                 Ok(ebpf)
@@ -191,8 +191,8 @@ impl Hooks {
 
 impl Loaded {
     /// Attaches every copy of every program, unless they were adopted. The order matters: what ends a state comes
-    /// before what begins it. Those that keep the map may see an event together with a dead agent's, since only one
-    /// of all copies counts it; those that only count must not.
+    /// before what begins it. Those that are attached twice may see an event together with a dead agent's, since
+    /// only one of all copies counts it; those that only count must not.
     ///
     /// # Errors
     /// The program the kernel refused; [`Loaded::remove`] takes away those before it.
@@ -204,9 +204,9 @@ impl Loaded {
         let (sets, error) =
             (Sets::below(&pins), |source| HookError::PinFolder { path: pins.clone(), source });
         sets.begin().map_err(error)?;
-        self.attach_where(&sets, |attach| attach.keeps_map)?;
+        self.attach_where(&sets, |attach| attach.is_twice)?;
         sets.detach_complete().map_err(error)?;
-        self.attach_where(&sets, |attach| !attach.keeps_map)?;
+        self.attach_where(&sets, |attach| !attach.is_twice)?;
         sets.end(self.build).map_err(error)?;
         fault::point("attach.done");
         Ok(())

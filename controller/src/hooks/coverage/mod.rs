@@ -21,15 +21,15 @@ pub struct Attach {
     pub function: String,
     /// Before or after it.
     pub at: At,
-    /// Whether it keeps the map, and so is attached twice against skipped runs; else it only counts.
-    pub keeps_map: bool,
+    /// Whether it is attached twice, against skipped runs.
+    pub is_twice: bool,
 }
 
 impl Attach {
     /// Copies that are attached: the kernel skips a program on a CPU where a preempted task is still inside it; two
     /// were never skipped together in any measured run.
     pub fn copies(&self) -> usize {
-        if self.keeps_map { 2 } else { 1 }
+        if self.is_twice { 2 } else { 1 }
     }
 
     /// Names of the pins of its links, by copy. No dots: bpffs keeps them for itself.
@@ -49,6 +49,8 @@ struct Hook {
 enum Need {
     /// Without it the map would be wrong: no probes at all then.
     Map,
+    /// The same, and attached once: where a run is skipped, the hooks that follow it in the kernel make up for it.
+    MapOnce,
     /// Without it this is lost.
     Or(&'static str),
     /// Exists only on kernels that need it.
@@ -81,6 +83,9 @@ fn context_and_folio(parameters: &[String], returns: Returns) -> bool {
 }
 fn folio_alone(parameters: &[String], returns: Returns) -> bool {
     parameters.len() == 1 && returns == Returns::Int
+}
+fn folio_and_entry(parameters: &[String], _: Returns) -> bool {
+    parameters.len() == 2 && parameters[0] == "folio" && parameters[1] == "entry"
 }
 fn cache_insert(parameters: &[String], returns: Returns) -> bool {
     parameters.len() == 4 && folio_first(parameters, returns) && returns == Returns::Int
@@ -115,7 +120,7 @@ const fn way(
 
 /// In the order of attaching: what ends a state before what begins it, so that nothing begun while we attach
 /// is missed when it ends.
-const HOOKS: [Hook; 17] = [
+const HOOKS: [Hook; 16] = [
     Hook {
         sees: "swap areas switched on",
         need: Need::Map,
@@ -145,11 +150,6 @@ const HOOKS: [Hook; 17] = [
         sees: "ranges of slots freed",
         need: Need::Extra,
         ways: &[way("swap_entry_range_free", "swap_entry_range_free", At::Entry, always)],
-    },
-    Hook {
-        sees: "zswap copies dropped",
-        need: Need::Map,
-        ways: &[way("zswap_entry_free", "zswap_entry_free", At::Entry, always)],
     },
     Hook {
         sees: "pages going to the device",
@@ -184,7 +184,7 @@ const HOOKS: [Hook; 17] = [
     },
     Hook {
         sees: "pages read out of zswap",
-        need: Need::Or("the age of pages at swap-in is not counted"),
+        need: Need::Map,
         ways: &[way("zswap_load", "zswap_load", At::Exit, says_loaded)],
     },
     Hook {
@@ -207,12 +207,13 @@ const HOOKS: [Hook; 17] = [
         ways: &[
             way("folio_alloc_swap", "folio_alloc_swap", At::Exit, folio_alone),
             way("folio_alloc_swap_gfp", "folio_alloc_swap", At::Exit, folio_and_another),
+            way("mem_cgroup_try_charge_swap", "__mem_cgroup_try_charge_swap", At::Entry, folio_and_entry),
             way("add_to_swap_cache", "add_to_swap_cache", At::Exit, cache_insert),
         ],
     },
     Hook {
         sees: "the start of a swap-out",
-        need: Need::Map,
+        need: Need::MapOnce,
         ways: &[
             way("swap_writeout_enter", "swap_writeout", At::Entry, folio_first),
             way("swap_writeout_enter_second", "swap_writeout", At::Entry, folio_second),
@@ -255,9 +256,9 @@ pub fn cover(facts: &Facts) -> Result<Coverage, Vec<String>> {
                 program: way.program,
                 function: way.function.to_owned(),
                 at: way.at,
-                keeps_map: !matches!(need, Need::Count(_)),
+                is_twice: !matches!(need, Need::MapOnce | Need::Count(_)),
             }),
-            (None, Need::Map) => missing.push(hook.sees.to_owned()),
+            (None, Need::Map | Need::MapOnce) => missing.push(hook.sees.to_owned()),
             (None, Need::Or(loss) | Need::Count(loss)) if coverage.lost.iter().any(|said| said == loss) => {}
             (None, Need::Or(loss) | Need::Count(loss)) => coverage.lost.push((*loss).to_owned()),
             (None, Need::Extra) => {}

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use swaptier_common::{
     FRAME_SLOTS,
     cgroup::age_bucket,
-    slot::{LOADED, WRITING, WRITTEN_BACK, Word},
+    slot::{LOADED, WRITTEN_BACK, Word},
 };
 
 use super::*;
@@ -189,7 +189,7 @@ fn word(owners: u16, now: u64) -> impl Strategy<Value = Word> {
     let state = prop_oneof![3 => Just(0), 5 => Just(2), 2 => Just(4), 1 => 0..8u64];
     let owner = prop_oneof![8 => 0..owners, 1 => any::<u16>()];
     let age = prop_oneof![0..4u64, 0..100u64, 0..1u64 << 24];
-    let history = prop_oneof![Just(0), Just(WRITTEN_BACK), Just(WRITING), 0..256u64];
+    let history = prop_oneof![Just(0), Just(WRITTEN_BACK), Just(LOADED), 0..256u64];
     (state, owner, age, 0..1u64 << 13, history).prop_map(move |(state, owner, age, length, history)| {
         let word = Word::new(State::Free, length, owner, now.wrapping_sub(age)).with(history);
         Word(word.0 | state)
