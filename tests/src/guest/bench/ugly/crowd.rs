@@ -39,7 +39,7 @@ pub(super) fn all_swap(_ground: &mut Ground) -> Result<Outcome> {
 const LEFT: u64 = 128 << 20;
 const HOG: &str = "--hot 32M --warm 160M --cold 0 --seed 8";
 /// Pages that kswapd must at least have looked at: fewer mean that it hardly ran.
-const SCANNED: u64 = 1_000;
+const SCANNED: u64 = 500;
 
 /// Memory is so short that kswapd runs all the time.
 pub(super) fn kswapd(_ground: &mut Ground) -> Result<Outcome> {

@@ -22,8 +22,9 @@ use ground::{Ground, Round};
 
 /// The cgroup above all others of a run.
 const SLICE: &str = "ugly.slice";
-/// Pages written beyond what was asked, or short of it, that are still exact enough.
-const MISS: u64 = 64;
+/// Pages written beyond what was asked, or short of it, that are still exact enough. `bench writeback` holds rounds to half
+/// of it; here it must only be told from a round that does not stop, also on a busy machine.
+const MISS: u64 = 128;
 /// Of the stores of others, and of the pages written, one in so many may be refused, or reclaimed from RAM.
 const SHARE: u64 = 100;
 /// Refused stores that may be in any second: where few are made, one in a hundred would be next to none.
@@ -46,10 +47,11 @@ const SCENARIOS: [Scenario; 11] = [
     Scenario { name: "many-due", run: tree::many_due },
     Scenario { name: "near-limit", run: memory::near_limit },
     Scenario { name: "all-swap", run: crowd::all_swap },
-    Scenario { name: "kswapd", run: crowd::kswapd },
     Scenario { name: "slow-disk", run: disk::slow },
     Scenario { name: "failing-disk", run: disk::failing },
     Scenario { name: "thousands", run: tree::thousands },
+    // Last: it pushes pages of the root cgroup into zswap, and these cannot be kept from being written back.
+    Scenario { name: "kswapd", run: crowd::kswapd },
 ];
 
 /// What came of a scenario.
@@ -254,8 +256,8 @@ mod tests {
     #[test]
     fn bounds_are_the_promised_ones() {
         let faults = |round: Round| Outcome::hit(round).alone().gently().faults.len();
-        assert_eq!((faults(round(2_064)), faults(round(2_065))), (0, 1));
-        assert_eq!((faults(round(1_936)), faults(round(1_935))), (0, 1));
+        assert_eq!((faults(round(2_128)), faults(round(2_129))), (0, 1));
+        assert_eq!((faults(round(1_872)), faults(round(1_871))), (0, 1));
         // 1 % of 2,000 pages are 20; 10 of 1,000 stores are 1 %.
         assert_eq!(faults(Round { reclaimed: 20, ..round(2_000) }), 0);
         assert_eq!(faults(Round { reclaimed: 21, ..round(2_000) }), 1);

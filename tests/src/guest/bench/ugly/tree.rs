@@ -139,8 +139,9 @@ fn plus(sum: Round, one: Round) -> Round {
 }
 
 const SIBLINGS: u64 = 2_000;
-/// What closing one valve and giving it back may take: a read, two writes and two lines of the undo log.
-const VALVE_MICROS: u64 = 1_000;
+/// What closing one valve and giving it back may take on an emulated machine: a read, two writes and two lines of the undo
+/// log, and its share of a tick of the agent, which may come first.
+const VALVE_MICROS: u64 = 5_000;
 
 /// Two thousand siblings are open: all are closed, and all are given back.
 pub(super) fn thousands(_ground: &mut Ground) -> Result<Outcome> {
@@ -226,8 +227,9 @@ fn most_in_a_tick() -> Result<u64> {
 
 /// Every value is as it was.
 fn given_back(outcome: &mut Outcome, before: &Knobs) -> Result<()> {
-    let differences = before.differences(&Knobs::read()?);
-    outcome.figure("values_changed", differences.len() as u64);
-    outcome.claim(differences.is_empty(), format!("not given back: {}", differences.join(", ")));
+    // What is new since is the pump's own cgroup, which stays with the agent.
+    let changed: Vec<String> = before.changed_since()?.into_iter().map(|(path, _)| path).collect();
+    outcome.figure("values_changed", changed.len() as u64);
+    outcome.claim(changed.is_empty(), format!("not given back: {}", changed.join(", ")));
     Ok(())
 }
