@@ -5,6 +5,7 @@
 
 mod accel;
 mod channel;
+mod clock;
 mod cpio;
 mod initramfs;
 
@@ -209,7 +210,7 @@ impl Guest {
     fn command_line(&self, accel: Accel) -> String {
         let slow = match accel {
             Accel::Kvm => "",
-            Accel::Tcg => " mitigations=off tsc=reliable",
+            Accel::Tcg => &format!(" mitigations=off tsc=reliable tsc_early_khz={}", clock::tsc_khz()),
             Accel::Counting => " mitigations=off tsc=reliable nokaslr norandmaps",
         };
         let base = "console=ttyS0 rootfstype=ramfs panic=-1 oops=panic psi=1";
