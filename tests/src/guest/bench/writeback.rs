@@ -17,8 +17,10 @@ const ASKED: [u64; 3] = [2_000, 4_000, 8_000];
 const DIALECTS: [&str; 4] = ["key", "shrinker", "worker", FALLBACK];
 /// It is measured, and nothing is promised of it.
 const FALLBACK: &str = "gate";
-/// Pages written beyond what was asked, or short of it, that are still exact enough.
+/// Pages written beyond what was asked, or short of it, that are still exact enough: on a calm host, and where an emulated
+/// processor may be away for some milliseconds at the wrong moment.
 const MISS: u64 = 64;
+pub(in crate::guest) const MISS_ON_A_BUSY_HOST: u64 = 128;
 /// Of the stores of others, one in so many may be refused.
 const REFUSED_SHARE: u64 = 100;
 /// Of the pages written, at least these percent must be as old as asked.
@@ -60,12 +62,12 @@ impl Line {
     }
 
     /// What is wrong with it as a round of the first choice.
-    pub(in crate::guest) fn faults(&self) -> Vec<String> {
+    pub(in crate::guest) fn faults(&self, miss: u64) -> Vec<String> {
         let (asked, written) = (self.asked_pages, self.written_pages);
         let mut faults = Vec::new();
-        if written.abs_diff(asked) > MISS {
+        if written.abs_diff(asked) > miss {
             faults
-                .push(format!("{written} pages written of {asked} asked ({MISS} more or less are allowed)"));
+                .push(format!("{written} pages written of {asked} asked ({miss} more or less are allowed)"));
         }
         if self.cold_pages * 100 < written * COLD_PERCENT {
             faults.push(format!("only {} of {written} pages were as old as asked", self.cold_pages));
@@ -108,7 +110,7 @@ pub(super) fn run(options: &Options) -> Result<bool> {
             show(&line, options.json)?;
             if dialect != FALLBACK {
                 let case = format!("{dialect}, {asked} pages, victim {}", line.victim());
-                faults.extend(line.faults().into_iter().map(|fault| format!("{case}: {fault}")));
+                faults.extend(line.faults(MISS).into_iter().map(|fault| format!("{case}: {fault}")));
             }
         }
     }
@@ -208,19 +210,19 @@ mod tests {
     #[test]
     fn bounds_are_the_promised_ones() {
         // 1 % of 2,064 pages is 20.64.
-        assert!(line(2_064, 0, 20).faults().is_empty());
-        assert!(line(1_936, 0, 0).faults().is_empty());
-        assert_eq!(line(2_065, 0, 0).faults().len(), 1);
-        assert_eq!(line(1_935, 0, 0).faults().len(), 1);
-        assert_eq!(line(2_000, 1, 20).faults().len(), 1);
-        assert_eq!(line(2_000, 0, 21).faults().len(), 1);
+        assert!(line(2_064, 0, 20).faults(MISS).is_empty());
+        assert!(line(1_936, 0, 0).faults(MISS).is_empty());
+        assert_eq!(line(2_065, 0, 0).faults(MISS).len(), 1);
+        assert_eq!(line(1_935, 0, 0).faults(MISS).len(), 1);
+        assert_eq!(line(2_000, 1, 20).faults(MISS).len(), 1);
+        assert_eq!(line(2_000, 0, 21).faults(MISS).len(), 1);
         // 95 % of 2,000 are 1,900.
-        assert!(Line { cold_pages: 1_900, ..line(2_000, 0, 0) }.faults().is_empty());
-        assert_eq!(Line { cold_pages: 1_899, ..line(2_000, 0, 0) }.faults().len(), 1);
+        assert!(Line { cold_pages: 1_900, ..line(2_000, 0, 0) }.faults(MISS).is_empty());
+        assert_eq!(Line { cold_pages: 1_899, ..line(2_000, 0, 0) }.faults(MISS).len(), 1);
         // 10 of 1,000 stores are 1 %.
         let refused =
             |refused_stores, stored_pages| Line { refused_stores, stored_pages, ..line(2_000, 0, 0) };
-        assert!(refused(10, 990).faults().is_empty());
-        assert_eq!(refused(11, 990).faults().len(), 1);
+        assert!(refused(10, 990).faults(MISS).is_empty());
+        assert_eq!(refused(11, 990).faults(MISS).len(), 1);
     }
 }

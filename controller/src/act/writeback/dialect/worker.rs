@@ -4,6 +4,8 @@ use super::{
     super::pump::wire::{Flick, Stroke},
     Aimed, Dialect, Facts, Preparation,
 };
+use swaptier_policies::Bytes;
+
 use crate::{journal::Change, sense::zswap::PARAMETERS};
 
 pub(super) struct Worker;
@@ -18,9 +20,10 @@ impl Dialect for Worker {
         let (Some(pool), Some(accept)) = (facts.pool, facts.accept_limit()) else {
             return Err("zswap does not say how full its pool is, or how full it may be".to_owned());
         };
+        let room = room(accept);
         // Above it, a store refused in the round would leave the kernel refusing stores after the round, until the pool
         // has shrunk below; and the worker is running there anyway.
-        if pool >= accept {
+        if pool.0 >= room {
             return Err(format!(
                 "the pool is near its own limit: {pool} compressed, and the kernel accepts stores again below {accept}"
             ));
@@ -39,8 +42,14 @@ impl Dialect for Worker {
         // What is given back first is last: the limit.
         let flicked =
             [&accept, &limit].map(|at| Change::file(&at.path, None, &at.high, &at.low, aimed.why)).to_vec();
-        Preparation { held: Vec::new(), flicked, stroke: Stroke::Worker { limit, accept } }
+        let room = facts.accept_limit().map_or(0, room);
+        Preparation { held: Vec::new(), flicked, stroke: Stroke::Worker { limit, accept, room } }
     }
+}
+
+/// *Compressed* bytes the pool may have for a stroke: it may grow by a little until the next look.
+fn room(accept: Bytes) -> u64 {
+    accept.0 - accept.0 / 64
 }
 
 #[cfg(test)]
@@ -52,8 +61,9 @@ mod tests {
 
     #[test]
     fn it_keeps_away_from_the_pools_own_limit() {
-        assert_eq!(Worker.probe(&facts(179)), Ok(()));
-        assert!(Worker.probe(&facts(180)).is_err());
+        // 180 less 180 / 64 is 177.2.
+        assert_eq!(Worker.probe(&facts(177)), Ok(()));
+        assert!(Worker.probe(&facts(178)).is_err());
     }
 
     #[test]

@@ -199,13 +199,15 @@ impl<'a> Aim<'a> {
         }
     }
 
-    /// Waits until the worker that was queued after so many runs has begun, or shows an effect where its runs are not seen.
+    /// Waits until the worker that was queued after so many runs has begun; where runs are not seen, until something is
+    /// written.
     pub(super) fn await_begin(&mut self, begun: u64) {
-        let at_most = if self.meter.tells_pages() { BEGIN } else { BEGIN_UNSEEN };
-        let (seen, until) = (self.meter.read(), Instant::now() + at_most);
+        let are_seen = self.meter.tells_pages();
+        let (seen, until) = (self.meter.read(), Instant::now() + if are_seen { BEGIN } else { BEGIN_UNSEEN });
         while self.meter.worker_begun() == begun
-            && self.meter.read() == seen
+            && (are_seen || self.meter.read() == seen)
             && Instant::now() < until
+            && !self.close_if_near()
             && !self.life.is_over()
         {
             self.meter.wait(LOOK);
@@ -214,14 +216,15 @@ impl<'a> Aim<'a> {
 
     /// Waits until a stroke has run out, or the target is near.
     pub(super) fn run_out(&mut self, deadline: Instant) {
-        let (mut seen, mut quiet_at) = (self.meter.read(), Instant::now() + STROKE);
+        let begun = Instant::now();
+        let (mut seen, mut quiet_at, longest) = (self.meter.read(), begun + STROKE, begun + BEGIN);
         while !self.close_if_near() {
             self.meter.wait(LOOK);
             let (last, now) = (seen, Instant::now());
             seen = self.meter.read();
             if seen != last {
                 quiet_at = now + 3 * LOOK;
-            } else if now > quiet_at || now > deadline {
+            } else if now > deadline || now > quiet_at && (now > longest || !self.meter.is_worker_running()) {
                 return;
             }
         }

@@ -102,6 +102,14 @@ impl Meter {
         }
     }
 
+    /// Whether zswap's worker is under way. Where its runs are not seen the answer is no.
+    pub(super) fn is_worker_running(&self) -> bool {
+        match self {
+            Self::Map(map) => map.is_worker_running(),
+            Self::Files(_) => false,
+        }
+    }
+
     /// Waits until nothing moves any more, with every valve closed; whether zswap's worker has ended then.
     pub(super) fn settle(&self) -> bool {
         match self {

@@ -116,6 +116,9 @@ impl<'a> Round<'a> {
             if self.is_idle(self.effort(strokes), last) || self.is_out_of_chances() {
                 return (strokes, Ok(Ended::Exhausted));
             }
+            if let Some(ended) = self.hand.is_over() {
+                return (strokes, Ok(ended));
+            }
             if !self.refusals.allow_stroke(self.aim.refused()) {
                 std::thread::sleep(PAUSE);
                 continue;

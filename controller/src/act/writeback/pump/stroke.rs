@@ -14,9 +14,9 @@ use super::{
     knob::{Knob, Lever},
     page::Page,
     refusals::Refusals,
-    wire::Stroke,
+    wire::{Ended, Stroke},
 };
-use crate::{fault, root::Root};
+use crate::{fault, root::Root, sense};
 
 /// How long a store of somebody else is waited for that falls into a window.
 const PATIENCE: Duration = Duration::from_millis(8);
@@ -33,6 +33,9 @@ const PROMPT: Duration = Duration::from_micros(40);
 /// How long the next store of somebody else is waited for before one of ours takes its place.
 const NEXT_STORE: Duration = Duration::from_micros(150);
 
+/// How long a look at the size of the pool stays good.
+const ROOM_LOOK: Duration = Duration::from_millis(5);
+
 /// An opened [`Stroke`].
 pub(super) enum Hand<'a> {
     /// zswap's own worker.
@@ -48,9 +51,11 @@ pub(super) enum Hand<'a> {
 impl<'a> Hand<'a> {
     pub(super) fn open(root: &Root, stroke: &'a Stroke) -> io::Result<Self> {
         let opened = match stroke {
-            Stroke::Worker { limit, accept } => Lever::open(root, limit)
+            Stroke::Worker { limit, accept, room } => Lever::open(root, limit)
                 .and_then(|limit| {
-                    Ok(Worker { limit, accept: Lever::open(root, accept)?, is_prompt: Cell::new(false) })
+                    let accept = Lever::open(root, accept)?;
+                    let room = Room { root: root.clone(), bytes: *room, looked: Cell::new(None) };
+                    Ok(Worker { limit, accept, is_prompt: Cell::new(false), room })
                 })
                 .map(Self::Worker),
             Stroke::Reclaim { file, text } => {
@@ -80,6 +85,14 @@ impl<'a> Hand<'a> {
         }
     }
 
+    /// Why no stroke can be made any more.
+    pub(super) fn is_over(&self) -> Option<Ended> {
+        match self {
+            Self::Worker(worker) if worker.room.is_used_up() => Some(Ended::NearLimit),
+            _ => None,
+        }
+    }
+
     /// Whether stores are refused for it.
     pub(super) fn refuses(&self) -> bool {
         matches!(self, Self::Worker(_))
@@ -101,6 +114,27 @@ pub(super) struct Worker<'a> {
     accept: Lever<'a>,
     /// Whether the last worker began as soon as it was queued.
     is_prompt: Cell<bool>,
+    room: Room,
+}
+
+/// What the pool may grow to before a refused store would keep the kernel refusing.
+struct Room {
+    root: Root,
+    /// *Compressed* bytes, with the pool's overhead.
+    bytes: u64,
+    looked: Cell<Option<Instant>>,
+}
+
+impl Room {
+    /// Looks now and then: it takes longer than a stroke.
+    fn is_used_up(&self) -> bool {
+        if self.looked.get().is_some_and(|looked| looked.elapsed() < ROOM_LOOK) {
+            return false;
+        }
+        self.looked.set(Some(Instant::now()));
+        let pool = sense::procfs::read_meminfo(&self.root).ok().and_then(|memory| memory.zswap);
+        pool.is_some_and(|pool| pool.0 >= self.bytes)
+    }
 }
 
 impl Worker<'_> {
@@ -187,5 +221,24 @@ impl Worker<'_> {
         fault::point("pump.accept.low");
         aim.await_begin(begun);
         self.accept.up()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeRoot;
+
+    #[test]
+    fn a_pool_that_has_grown_ends_the_round() {
+        let fake = FakeRoot::host();
+        let pool = sense::procfs::read_meminfo(fake.root()).ok().and_then(|memory| memory.zswap).unwrap();
+        let room = |bytes| Room { root: fake.root().clone(), bytes, looked: Cell::new(None) };
+        assert!(!room(pool.0 + 1).is_used_up());
+        let full = room(pool.0);
+        assert!(full.is_used_up());
+        assert!(!full.is_used_up(), "it was looked at just now");
+        std::thread::sleep(ROOM_LOOK);
+        assert!(full.is_used_up());
     }
 }

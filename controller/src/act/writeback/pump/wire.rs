@@ -56,6 +56,8 @@ pub(crate) enum Stroke {
         limit: Flick,
         /// The accept threshold: a worker that begins while it is low writes until the pool is empty.
         accept: Flick,
+        /// Bytes the pool may have: above it a refused store would keep the kernel refusing.
+        room: u64,
     },
     /// zswap's shrinker, called by reclaiming a little: `text` into `file`, over and over.
     Reclaim {
@@ -109,6 +111,8 @@ pub enum Ended {
     Exhausted,
     /// The time was over.
     Deadline,
+    /// The pool came near its own limit.
+    NearLimit,
     /// zswap's worker did not end in time: the cgroup's valve stays closed until the agent gives it back.
     Unsettled,
     /// The cgroup went away, or the kernel refused a write.
