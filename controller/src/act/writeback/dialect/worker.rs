@@ -49,7 +49,7 @@ impl Dialect for Worker {
 
 /// *Compressed* bytes the pool may have for a stroke: it may grow by a little until the next look.
 fn room(accept: Bytes) -> u64 {
-    accept.0 - accept.0 / 64
+    accept.0 - accept.0 / 32
 }
 
 #[cfg(test)]
@@ -61,9 +61,9 @@ mod tests {
 
     #[test]
     fn it_keeps_away_from_the_pools_own_limit() {
-        // 180 less 180 / 64 is 177.2.
-        assert_eq!(Worker.probe(&facts(177)), Ok(()));
-        assert!(Worker.probe(&facts(178)).is_err());
+        // 180 less 180 / 32 is 174.4.
+        assert_eq!(Worker.probe(&facts(174)), Ok(()));
+        assert!(Worker.probe(&facts(175)).is_err());
     }
 
     #[test]
