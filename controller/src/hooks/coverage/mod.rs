@@ -105,6 +105,9 @@ fn locked_walk_callback(parameters: &[String], returns: Returns) -> bool {
 fn css_first(parameters: &[String], _: Returns) -> bool {
     parameters.first().is_some_and(|name| name == "css")
 }
+fn entry_second(parameters: &[String], _: Returns) -> bool {
+    parameters.get(1).is_some_and(|name| name == "entry")
+}
 fn lru_item(parameters: &[String], _: Returns) -> bool {
     parameters.len() == 4 && parameters[0] == "lru" && parameters[3] == "memcg"
 }
@@ -149,7 +152,7 @@ const HOOKS: [Hook; 16] = [
     Hook {
         sees: "ranges of slots freed",
         need: Need::Extra,
-        ways: &[way("swap_entry_range_free", "swap_entry_range_free", At::Entry, always)],
+        ways: &[way("swap_entry_range_free", "swap_entry_range_free", At::Entry, entry_second)],
     },
     Hook {
         sees: "pages going to the device",

@@ -115,6 +115,10 @@ fn one_function_less_is_either_refused_or_said() {
 
 #[test]
 fn a_function_that_changed_its_arguments_is_not_trusted() {
+    let mut facts = older();
+    let range = facts.functions.get_mut("swap_entry_range_free").expect("is there");
+    range.parameters.insert(1, "ci".into());
+    assert!(!programs(&facts).contains(&"swap_entry_range_free"));
     let mut facts = newer();
     facts.functions.get_mut("list_lru_add").expect("is there").parameters = vec!["lru".into(), "item".into()];
     assert_eq!(cover(&facts), Err(vec!["pages stored in zswap".to_owned()]));
