@@ -45,8 +45,16 @@ pub fn swaptier(arguments: &[&str]) -> Result<Outcome> {
 /// # Errors
 /// When it ends otherwise or prints anything but one JSON value.
 pub fn swaptier_json(arguments: &[&str]) -> Result<Value> {
+    swaptier_json_ending(arguments, &[0])
+}
+
+/// The same, expecting one of these exit codes.
+///
+/// # Errors
+/// As [`swaptier_json`].
+pub fn swaptier_json_ending(arguments: &[&str], codes: &[i32]) -> Result<Value> {
     let outcome = swaptier(arguments)?;
-    if outcome.code != 0 {
+    if !codes.contains(&outcome.code) {
         let (said, complaint) = (outcome.stdout.trim(), outcome.stderr.trim());
         bail!("swaptier {} ended with {}: {said}\n{complaint}", arguments.join(" "), outcome.code);
     }

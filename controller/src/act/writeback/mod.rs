@@ -410,17 +410,19 @@ fn put(change: &Change) -> Put {
     Put { path: change.path.clone(), old: change.old.clone(), new: change.new.clone() }
 }
 
-/// Every dialect by name, best first, and why it cannot be used now where it cannot.
+/// Every dialect by name, best first, and why it is not used now without being chosen, where it is not.
 pub fn dialects(facts: &Facts) -> Vec<(&'static str, Result<(), String>)> {
-    DIALECTS.iter().map(|dialect| (dialect.name(), dialect.probe(facts))).collect()
+    let usable = |dialect: &&dyn Dialect| dialect.probe(facts).and_then(|()| dialect.spares(facts));
+    DIALECTS.iter().map(|dialect| (dialect.name(), usable(dialect))).collect()
 }
 
 /// The first dialect that can be used, or the one that was chosen.
 fn choose(choice: DialectChoice, facts: &Facts) -> Result<&'static dyn Dialect, String> {
     let wanted = |dialect: &&&'static dyn Dialect| choice.allows(dialect.name());
     let mut reasons = Vec::new();
+    let is_named = choice != DialectChoice::Auto;
     for dialect in DIALECTS.iter().filter(wanted) {
-        match dialect.probe(facts) {
+        match dialect.probe(facts).and_then(|()| if is_named { Ok(()) } else { dialect.spares(facts) }) {
             Ok(()) => return Ok(*dialect),
             Err(reason) => reasons.push(format!("{}: {reason}", dialect.name())),
         }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::Options;
-use crate::guest::agent::swaptier_json;
+use crate::guest::agent::{swaptier_json, swaptier_json_ending};
 use crate::guest::kernel;
 use crate::guest::scene::Scene;
 
@@ -25,6 +25,8 @@ pub(in crate::guest) const MISS_ON_A_BUSY_HOST: u64 = 128;
 const REFUSED_SHARE: u64 = 100;
 /// Of the pages written, at least these percent must be as old as asked.
 const COLD_PERCENT: u64 = 95;
+/// Exit codes of a round: done, or nothing written, which is a figure too.
+const ENDINGS: [i32; 2] = [0, 6];
 /// Age the pages must have, and have when a round begins.
 const OLDER_THAN: &str = "2s";
 const AGED: Duration = Duration::from_secs(4);
@@ -100,7 +102,8 @@ pub(super) fn run(options: &Options) -> Result<bool> {
     let mut faults = Vec::new();
     let doctor = swaptier_json(&["doctor", "--json"])?.to_string();
     let wanted = |name: &&str| match options.dialects.is_empty() {
-        true => doctor.contains(&format!("the {name} can be used now")),
+        // The fallback is not used by itself where it does harm; what harm belongs beside the others.
+        true => *name == FALLBACK || doctor.contains(&format!("the {name} can be used now")),
         false => options.dialects.iter().any(|d| d == name),
     };
     for dialect in DIALECTS.into_iter().filter(|d| wanted(d)) {
@@ -135,8 +138,8 @@ pub(in crate::guest) fn round(
     let arguments =
         ["writeback", &path, "--older-than", OLDER_THAN, "--max", &max, "--dialect", dialect, "--json"];
     let said = match is_swapping {
-        true => scene.while_swapping(|| swaptier_json(&arguments))?,
-        false => swaptier_json(&arguments)?,
+        true => scene.while_swapping(|| swaptier_json_ending(&arguments, &ENDINGS))?,
+        false => swaptier_json_ending(&arguments, &ENDINGS)?,
     };
     let number =
         |field: &str| said[field].as_u64().with_context(|| format!("the round does not say {field}"));

@@ -20,6 +20,17 @@ impl Dialect for Gate {
         shrinker::exists(facts)
     }
 
+    fn spares(&self, facts: &Facts) -> Result<(), String> {
+        match facts.means.takes_swappiness_max {
+            true => Ok(()),
+            false => Err(
+                "memory.reclaim takes no swappiness=max: it would drop page cache of the cgroup, many times \
+                          what it writes back; it must be chosen by name"
+                    .to_owned(),
+            ),
+        }
+    }
+
     fn prepare(&self, facts: &Facts, aimed: Aimed<'_>) -> Preparation {
         // Without `max` the kernel reclaims page cache beside what is wanted; with it only anonymous memory.
         let swappiness = match facts.means.takes_swappiness_max {
@@ -57,6 +68,15 @@ mod tests {
         let mut on = facts(1);
         on.zswap.shrinker_enabled = Some(true);
         assert_eq!(Gate.prepare(&on, AIMED).held, []);
+    }
+
+    #[test]
+    fn where_it_would_drop_page_cache_it_must_be_chosen_by_name() {
+        let mut facts = facts(1);
+        assert_eq!(Gate.spares(&facts), Ok(()));
+        facts.means.takes_swappiness_max = false;
+        assert!(Gate.spares(&facts).is_err_and(|why| why.contains("page cache")));
+        assert_eq!(Gate.probe(&facts), Ok(()));
     }
 
     #[test]

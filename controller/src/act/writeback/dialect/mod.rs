@@ -45,6 +45,14 @@ pub(super) trait Dialect: Sync {
     /// The reason why not, for `doctor`, `status` and the journal.
     fn probe(&self, facts: &Facts) -> Result<(), String>;
 
+    /// Whether it spares what it is not meant for, so that it may be used without being named.
+    ///
+    /// # Errors
+    /// What it would do beside its work.
+    fn spares(&self, _facts: &Facts) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Whether the kernel itself aims it at one cgroup: then no other cgroup's valve has to be closed.
     fn is_aimed(&self) -> bool {
         false
