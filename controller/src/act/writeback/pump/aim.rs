@@ -106,7 +106,7 @@ impl<'a> Aim<'a> {
         let is_settled = self.meter.settle();
         let written = self.written();
         if let (Some(closed_at), Some(run_on)) = (self.closed_at, &mut self.run_on) {
-            run_on.learn(written - closed_at);
+            run_on.learn(written.saturating_sub(closed_at));
         }
         (is_settled, closed)
     }
@@ -129,7 +129,7 @@ impl<'a> Aim<'a> {
 
     /// Stores of others refused in this round, as far as they were watched. `None`: they are not seen.
     pub(super) fn refused(&self) -> Option<u64> {
-        Some(self.meter.stores().refused - self.stores?.refused)
+        Some(self.meter.stores().refused.saturating_sub(self.stores?.refused))
     }
 
     /// Waits until more stores of others were refused than these.
@@ -150,7 +150,7 @@ impl<'a> Aim<'a> {
 
     /// Pages of the cgroup written back in this round.
     fn written(&self) -> u64 {
-        self.meter.read().written - self.start.written
+        self.meter.read().written.saturating_sub(self.start.written)
     }
 
     /// Pages that may still be written before the valve is closed.

@@ -1,6 +1,6 @@
 //! Kernel files that are read or written again and again, opened once.
 
-use std::{io, os::fd::OwnedFd};
+use std::{cell::RefCell, io, os::fd::OwnedFd};
 
 use rustix::fs::OFlags;
 
@@ -8,6 +8,7 @@ use super::wire::Flick;
 use crate::{
     journal::is_same_value,
     root::{Root, RootError},
+    sense::VmStat,
 };
 
 /// An open kernel file.
@@ -45,6 +46,27 @@ impl Knob {
         written
             .map(drop)
             .map_err(|errno| io::Error::new(io::Error::from(errno).kind(), format!("{}: {errno}", self.path)))
+    }
+}
+
+/// `/proc/vmstat`, open.
+pub(super) struct VmStatFile {
+    knob: Knob,
+    text: RefCell<Vec<u8>>,
+}
+
+impl VmStatFile {
+    /// It has some 190 lines.
+    const BYTES: usize = 16 << 10;
+
+    pub(super) fn open(root: &Root) -> Result<Self, RootError> {
+        let knob = Knob::open(root, "proc/vmstat", OFlags::RDONLY)?;
+        Ok(Self { knob, text: RefCell::new(vec![0; Self::BYTES]) })
+    }
+
+    /// What it says now; `None` when it cannot be read.
+    pub(super) fn read(&self) -> Option<VmStat> {
+        self.knob.read(&mut self.text.borrow_mut()).map(VmStat::parse)
     }
 }
 

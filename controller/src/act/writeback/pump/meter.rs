@@ -5,29 +5,23 @@
 //! call or three, and is exact all the same: these counters are summed up when they are read.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     io,
     path::Path,
     time::{Duration, Instant},
 };
 
-use rustix::fs::OFlags;
 use swaptier_common::cgroup::AGE_BUCKETS;
 
-use super::{knob::Knob, page::Page, wire::Gauge};
+use super::{knob::VmStatFile, page::Page, wire::Gauge};
 use crate::{
     map::{self, Reading, Stores},
     root::Root,
     sense::VmStat,
 };
 
-const VMSTAT: &str = "proc/vmstat";
-
 /// Stores that met the pool's limit. This file of debugfs cannot be read twice: it is opened anew each time.
 const LIMIT_HIT: &str = "sys/kernel/debug/zswap/pool_limit_hit";
-
-/// `/proc/vmstat` has some 190 lines.
-const VMSTAT_BYTES: usize = 16 << 10;
 
 /// How the kernel shows the thread that runs zswap's worker, while it runs it (kernel/workqueue.c `wq_worker_comm`).
 const WORKER: (&str, &str) = ("kworker/", "+zswap-shrink");
@@ -51,8 +45,7 @@ pub(super) enum Meter {
 /// The kernel's counters of the whole host.
 pub(super) struct Files {
     root: Root,
-    vmstat: Knob,
-    text: RefCell<Vec<u8>>,
+    vmstat: VmStatFile,
     /// Refused stores that were the pump's own.
     own: Cell<u64>,
     /// What was last read: what cannot be read for once has not moved.
@@ -180,8 +173,7 @@ impl Files {
     fn open(root: &Root) -> io::Result<Self> {
         let files = Self {
             root: root.clone(),
-            vmstat: Knob::open(root, VMSTAT, OFlags::RDONLY).map_err(io::Error::other)?,
-            text: RefCell::new(vec![0; VMSTAT_BYTES]),
+            vmstat: VmStatFile::open(root).map_err(io::Error::other)?,
             own: Cell::new(0),
             last: Cell::new(VmStat::default()),
             hit: Cell::new(None),
@@ -195,8 +187,7 @@ impl Files {
     }
 
     fn vmstat(&self) -> VmStat {
-        let read = self.vmstat.read(&mut self.text.borrow_mut()).map(VmStat::parse);
-        if let Some(now) = read.filter(|now| now.zswpwb.is_some()) {
+        if let Some(now) = self.vmstat.read().filter(|now| now.zswpwb.is_some()) {
             self.last.set(now);
         }
         self.last.get()
@@ -248,6 +239,8 @@ impl Files {
 mod tests {
     use super::*;
     use crate::fake::FakeRoot;
+
+    const VMSTAT: &str = "proc/vmstat";
 
     fn files(fake: &FakeRoot) -> io::Result<Meter> {
         Meter::open(fake.root(), Path::new("/nowhere"), &Gauge::Files)

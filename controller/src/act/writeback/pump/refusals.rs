@@ -4,10 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::fs::OFlags;
-
-use super::knob::Knob;
-use crate::{root::Root, sense::VmStat};
+use super::knob::VmStatFile;
+use crate::root::Root;
 
 /// Of this many stores of others one may be refused (what is promised is one in a hundred: the last stroke may cost more
 /// than was expected),
@@ -32,14 +30,10 @@ const LONG_CALM: Duration = Duration::from_secs(1);
 /// What the first held stroke is expected to cost: it ends with the first store of somebody else.
 const HELD_COST: u64 = 4;
 
-/// `/proc/vmstat` has some 190 lines.
-const STAT_BYTES: usize = 16 << 10;
-
 /// What a round has cost so far. Refused stores are counted by the caller, since the round began; `None` where they
 /// are not seen.
 pub(super) struct Refusals {
-    stat: Option<Knob>,
-    text: Vec<u8>,
+    vmstat: Option<VmStatFile>,
     /// `zswpout` of `/proc/vmstat`, in pages: when the round began, and by how much it was higher when last looked at.
     first: Option<u64>,
     stored: u64,
@@ -60,8 +54,7 @@ impl Refusals {
     pub(super) fn open(root: &Root) -> Self {
         let now = Instant::now();
         let mut refusals = Self {
-            stat: Knob::open(root, "proc/vmstat", OFlags::RDONLY).ok(),
-            text: vec![0; STAT_BYTES],
+            vmstat: VmStatFile::open(root).ok(),
             first: None,
             stored: 0,
             looked: now,
@@ -87,7 +80,7 @@ impl Refusals {
         self.low += low;
         let refused = refused.unwrap_or_default();
         if !was_short {
-            self.held_cost = (refused - self.before).max(self.held_cost - self.held_cost / 4);
+            self.held_cost = refused.saturating_sub(self.before).max(self.held_cost - self.held_cost / 4);
         }
         self.before = refused;
     }
@@ -118,7 +111,7 @@ impl Refusals {
         let passed = self.looked.elapsed();
         if passed >= LOOK {
             let before = self.stored;
-            let risen = self.stored().map(|stored| stored - before);
+            let risen = self.stored().map(|stored| stored.saturating_sub(before));
             self.rate = risen.map(|risen| (risen * 1_000_000).div_ceil(passed.as_nanos() as u64));
             self.looked = Instant::now();
             if risen != Some(0) {
@@ -127,9 +120,8 @@ impl Refusals {
         }
     }
 
-    fn all_stored(&mut self) -> Option<u64> {
-        let text = self.stat.as_ref()?.read(&mut self.text)?;
-        VmStat::parse(text).zswpout
+    fn all_stored(&self) -> Option<u64> {
+        self.vmstat.as_ref()?.read()?.zswpout
     }
 }
 

@@ -86,15 +86,15 @@ impl<'a> Round<'a> {
         };
         let now = self.aim.meter.read();
         let known = |pages: u64| self.aim.meter.tells_pages().then_some(pages);
-        let written = now.written - start.written;
-        let grown = |(after, before): (&u64, &u64)| after - before;
+        let written = now.written.saturating_sub(start.written);
+        let grown = |(after, before): (&u64, &u64)| after.saturating_sub(*before);
         Ok(Done {
             ended,
             error,
             written,
-            beside: known((now.total - start.total).saturating_sub(written)),
-            cold: known(now.cold - start.cold),
-            passed_over: known(now.passed_over - start.passed_over),
+            beside: known(now.total.saturating_sub(start.total).saturating_sub(written)),
+            cold: known(now.cold.saturating_sub(start.cold)),
+            passed_over: known(now.passed_over.saturating_sub(start.passed_over)),
             refused: if self.hand.refuses() { self.aim.refused() } else { Some(0) },
             stored: self.refusals.stored(),
             strokes,
