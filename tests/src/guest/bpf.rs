@@ -1,4 +1,4 @@
-//! bpf(2), as far as the guest tests need it: which programs are pinned and what the kernel says of them, how many
+//! bpf(2), as far as the guest tests and measurements need it: which programs are pinned and what the kernel says of them, how many
 //! objects there are, and the parts of a pinned map as memory. Raw system calls: nothing of the product stands between a
 //! test and the kernel.
 
@@ -23,12 +23,12 @@ const MAP_LOOKUP_ELEM: libc::c_long = 1;
 const OBJ_GET: libc::c_long = 7;
 const PROG_GET_NEXT_ID: libc::c_long = 11;
 const MAP_GET_NEXT_ID: libc::c_long = 12;
-const PROG_GET_FD_BY_ID: libc::c_long = 13;
+pub(in crate::guest) const PROG_GET_FD_BY_ID: libc::c_long = 13;
 const MAP_GET_FD_BY_ID: libc::c_long = 14;
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 
 /// `struct bpf_link_info`: the word with `prog_id` in its low half; and words enough for any kind of link.
-const LINK_PROGRAM: (usize, usize) = (1, 8);
+pub(in crate::guest) const LINK_PROGRAM: (usize, usize) = (1, 8);
 /// `struct bpf_prog_info`: the words with `recursion_misses` and, in its low half, `verified_insns`; and all up to there.
 const PROGRAM_MISSES: usize = 208 / 8;
 const PROGRAM_VERIFIED: usize = 216 / 8;
@@ -49,7 +49,7 @@ pub struct Program {
 /// When none is pinned, or the kernel does not tell.
 pub fn programs() -> Result<BTreeMap<String, Program>> {
     let mut programs: BTreeMap<String, Program> = BTreeMap::new();
-    for pin in list(&folder("links-")?)? {
+    for pin in links()? {
         let name = pin.file_name().unwrap_or_default().to_string_lossy();
         let name = name.rsplit_once('-').map_or(&*name, |(name, _copy)| name).to_owned();
         let program = program(&pin).with_context(|| format!("asking for {}", pin.display()))?;
@@ -126,6 +126,16 @@ impl Drop for Words {
     }
 }
 
+/// The pins of all links (`NAME-COPY`), sorted.
+///
+/// # Errors
+/// When there is not one set of them.
+pub(in crate::guest) fn links() -> Result<Vec<PathBuf>> {
+    let mut links = list(&folder("links-")?)?;
+    links.sort();
+    Ok(links)
+}
+
 /// The one folder below the pins, or below the folder of their layout, whose name begins so.
 fn folder(beginning: &str) -> Result<PathBuf> {
     let begins =
@@ -154,22 +164,26 @@ fn program(pin: &Path) -> Result<Program> {
     })
 }
 
-fn info(object: &OwnedFd, words: &mut [u64]) -> io::Result<()> {
+/// Asks what the kernel says of an object: the beginning of its `struct bpf_…_info`.
+pub(in crate::guest) fn info(object: &OwnedFd, words: &mut [u64]) -> io::Result<()> {
     let length = size_of_val(words) as u64;
     call(OBJ_GET_INFO_BY_FD, &mut [object.as_raw_fd() as u64 | length << 32, words.as_mut_ptr() as u64])
         .map(drop)
 }
 
-fn pinned(path: &Path) -> Result<OwnedFd> {
+/// Opens what is pinned there.
+pub(in crate::guest) fn pinned(path: &Path) -> Result<OwnedFd> {
     let name = CString::new(path.as_os_str().as_bytes())?;
     open(OBJ_GET, &mut [name.as_ptr() as u64, 0]).with_context(|| format!("opening {}", path.display()))
 }
 
-fn by_id(command: libc::c_long, id: u32) -> Result<OwnedFd> {
+/// Opens the object with this id, of the command's kind.
+pub(in crate::guest) fn by_id(command: libc::c_long, id: u32) -> Result<OwnedFd> {
     open(command, &mut [u64::from(id), 0]).with_context(|| format!("the object with id {id}"))
 }
 
-fn open(command: libc::c_long, attributes: &mut [u64]) -> io::Result<OwnedFd> {
+/// A command that answers with a descriptor.
+pub(in crate::guest) fn open(command: libc::c_long, attributes: &mut [u64]) -> io::Result<OwnedFd> {
     let fd = call(command, attributes)?;
     // SAFETY: the kernel just made this descriptor, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

@@ -1,26 +1,18 @@
 //! The programs that a killed agent left attached: taken off and put on again, one by one, and what the kernel counts
-//! of their runs. Raw system calls: nothing of the product stands between the measurement and the kernel.
+//! of their runs.
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
-use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-/// Where a running agent's maps and programs are pinned.
-const PINS: &str = "/sys/fs/bpf/swaptier";
+use crate::guest::bpf::{LINK_PROGRAM, PROG_GET_FD_BY_ID, by_id, info, links, open, pinned};
 
 // Commands of bpf(2) (linux/bpf.h).
-const OBJ_GET: libc::c_long = 7;
-const PROG_GET_FD_BY_ID: libc::c_long = 13;
-const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const RAW_TRACEPOINT_OPEN: libc::c_long = 17;
 const ENABLE_STATS: libc::c_long = 32;
 
-/// `struct bpf_link_info`: the word with `prog_id` in its low half; and words enough for any kind of link.
-const LINK_PROGRAM: (usize, usize) = (1, 8);
 /// `struct bpf_prog_info`: the words with `run_time_ns` and `run_cnt`, and all up to there.
 const PROGRAM_TIME: usize = 192 / 8;
 const PROGRAM_RUNS: usize = 200 / 8;
@@ -60,7 +52,7 @@ impl Probes {
     /// When there is nothing, or the kernel does not hand it over.
     pub(super) fn take() -> Result<Probes> {
         let mut probes: BTreeMap<String, Vec<Copy>> = BTreeMap::new();
-        for pin in pins()? {
+        for pin in links()? {
             let name = pin.file_name().unwrap_or_default().to_string_lossy();
             let (name, _copy) = name.rsplit_once('-').with_context(|| format!("the pin {name}"))?;
             let copy = Copy::take(&pin).with_context(|| format!("taking {}", pin.display()))?;
@@ -113,11 +105,10 @@ impl Probes {
 
 impl Copy {
     fn take(pin: &Path) -> Result<Copy> {
-        let name = CString::new(pin.as_os_str().as_encoded_bytes())?;
-        let link = open(OBJ_GET, &mut [name.as_ptr() as u64, 0])?;
+        let link = pinned(pin)?;
         let mut words = [0; LINK_PROGRAM.1];
         info(&link, &mut words)?;
-        let program = open(PROG_GET_FD_BY_ID, &mut [words[LINK_PROGRAM.0] & u64::from(u32::MAX), 0])?;
+        let program = by_id(PROG_GET_FD_BY_ID, words[LINK_PROGRAM.0] as u32)?;
         std::fs::remove_file(pin)?;
         Ok(Copy { program, link: Some(link) })
     }
@@ -131,42 +122,4 @@ impl Copy {
         }
         Ok(())
     }
-}
-
-/// The pins of all links, sorted.
-fn pins() -> Result<Vec<PathBuf>> {
-    let list = |folder: &Path| -> Result<Vec<PathBuf>> {
-        let entries = std::fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
-        Ok(entries.flatten().map(|entry| entry.path()).collect())
-    };
-    let is_set =
-        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("links-"));
-    let mut found = Vec::new();
-    for layout in list(Path::new(PINS))? {
-        for set in list(&layout)?.iter().filter(|path| is_set(path)) {
-            found.extend(list(set)?);
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-fn info(object: &OwnedFd, words: &mut [u64]) -> io::Result<()> {
-    let length = size_of_val(words) as u64;
-    call(OBJ_GET_INFO_BY_FD, &mut [object.as_raw_fd() as u64 | length << 32, words.as_mut_ptr() as u64])
-        .map(drop)
-}
-
-fn open(command: libc::c_long, attributes: &mut [u64]) -> io::Result<OwnedFd> {
-    let fd = call(command, attributes)?;
-    // SAFETY: the kernel just made this descriptor, and nobody else has it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// `attributes`: the beginning of `union bpf_attr`, as words of a little-endian machine.
-fn call(command: libc::c_long, attributes: &mut [u64]) -> io::Result<i32> {
-    // SAFETY: the kernel reads and writes the bytes of `attributes` and what its addresses name; callers keep that alive.
-    let got =
-        unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_mut_ptr(), size_of_val(attributes)) };
-    if got < 0 { Err(io::Error::last_os_error()) } else { Ok(got as i32) }
 }
