@@ -22,6 +22,19 @@ pub struct Options {
     pub only: Vec<String>,
 }
 
+/// Those of `all` that are asked for by name: all, where none is.
+///
+/// # Errors
+/// When none is called so.
+fn chosen<'a, T>(all: &'a [T], name: impl Fn(&T) -> &'static str, options: &Options) -> Result<Vec<&'a T>> {
+    let wanted = |it: &&T| options.only.is_empty() || options.only.iter().any(|only| name(it) == only);
+    let chosen: Vec<&T> = all.iter().filter(wanted).collect();
+    if chosen.is_empty() {
+        bail!("no scenario is called so; there are: {}", all.iter().map(name).collect::<Vec<_>>().join(", "));
+    }
+    Ok(chosen)
+}
+
 /// Runs the measurement called `name`; `true` when its bounds hold.
 ///
 /// # Errors

@@ -102,13 +102,7 @@ pub(in crate::guest) struct Line {
 
 /// Measures the scenarios asked for.
 pub(super) fn run(options: &Options) -> Result<bool> {
-    let wanted = |s: &&Scenario| options.only.is_empty() || options.only.iter().any(|name| s.name == name);
-    let scenarios: Vec<&Scenario> = SCENARIOS.iter().filter(wanted).collect();
-    ensure!(
-        !scenarios.is_empty(),
-        "no scenario is called so; there are: {}",
-        SCENARIOS.map(|s| s.name).join(", ")
-    );
+    let scenarios = super::chosen(&SCENARIOS, |scenario| scenario.name, options)?;
     let mut watch = Watch::set()?;
     if !options.json {
         println!(

@@ -153,13 +153,7 @@ struct Line {
 
 /// Measures the scenarios asked for.
 pub(super) fn run(options: &Options) -> Result<bool> {
-    let wanted = |s: &&Scenario| options.only.is_empty() || options.only.iter().any(|name| s.name == name);
-    let scenarios: Vec<&Scenario> = SCENARIOS.iter().filter(wanted).collect();
-    ensure!(
-        !scenarios.is_empty(),
-        "no scenario is called so; there are: {}",
-        SCENARIOS.map(|s| s.name).join(", ")
-    );
+    let scenarios = super::chosen(&SCENARIOS, |scenario| scenario.name, options)?;
     let (mut ground, mut faults) = (Ground::set()?, Vec::new());
     if !options.json {
         println!("scenario         asked  written  others  reclaimed  refused of stores  seconds  ended");
