@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::guest::{Ending, Guest};
+use crate::guest::{Ending, Guest, Run};
 use crate::lines::Lines;
 use crate::{binaries, ebpf, paths, say, setup};
 
@@ -59,10 +59,11 @@ pub(crate) fn run(args: &Test) -> Result<u8> {
         host(&mut stages);
     }
     let mut total = Count::default();
+    let mut deaths = Vec::new();
     if !args.no_guest {
-        guests(args, &mut stages, &mut total);
+        guests(args, &mut stages, &mut total, &mut deaths);
     }
-    Ok(summary(&stages, (!args.no_guest).then_some(total)))
+    Ok(summary(&stages, (!args.no_guest).then_some(total), &deaths))
 }
 
 fn host(stages: &mut Vec<Stage>) {
@@ -77,7 +78,7 @@ fn host(stages: &mut Vec<Stage>) {
     stage(stages, "cargo test", || cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"]));
 }
 
-fn guests(args: &Test, stages: &mut Vec<Stage>, total: &mut Count) {
+fn guests(args: &Test, stages: &mut Vec<Stage>, total: &mut Count, deaths: &mut Vec<String>) {
     let mut programs = Vec::new();
     stage(stages, "programs for the guest", || {
         programs = binaries::build()?;
@@ -95,7 +96,7 @@ fn guests(args: &Test, stages: &mut Vec<Stage>, total: &mut Count) {
             command.extend(args.filter.clone().or(part.map(str::to_owned)));
             let guest =
                 Guest { command, programs: programs.clone(), limit: LIMIT, ..Guest::with_disks(kernel) };
-            let count = in_guest(&guest);
+            let count = in_guest(&guest, deaths);
             let count = count.inspect_err(|_| total.failed += 1)?;
             total.passed += count.passed;
             total.failed += count.failed;
@@ -107,8 +108,24 @@ fn guests(args: &Test, stages: &mut Vec<Stage>, total: &mut Count) {
     }
 }
 
-/// Runs one guest's tests. A guest that ends without having counted, or counted nothing, has failed.
-fn in_guest(guest: &Guest) -> Result<Count> {
+/// Runs one guest's tests. A guest that ends without having counted, or counted nothing, has failed. One that died of
+/// a known fault of the machine is run again from the beginning, once, and remembered.
+fn in_guest(guest: &Guest, deaths: &mut Vec<String>) -> Result<Count> {
+    let (mut run, mut count) = once(guest)?;
+    if let Some(fault) = run.known_fault() {
+        let death = format!("a guest of {} died and was run again: {fault}", guest.kernel);
+        say::note(&format!("{death}; log: {}", run.console.display()));
+        deaths.push(death);
+        (run, count) = once(guest)?;
+    }
+    match (run.ending, count) {
+        (Ending::Exit(0), Some(count)) if count.failed == 0 && count.passed > 0 => Ok(count),
+        (Ending::Exit(_), Some(count)) if count.failed > 0 => Ok(count),
+        (ending, count) => bail!("the guest ended with {ending:?} and counted {count:?}"),
+    }
+}
+
+fn once(guest: &Guest) -> Result<(Run, Option<Count>)> {
     let mut count = None;
     // The kernel's name before each line: who reads the end of the output must not count a guest's tests twice.
     let mut lines = Lines::new(|line: &str| {
@@ -117,11 +134,7 @@ fn in_guest(guest: &Guest) -> Result<Count> {
     });
     let run = guest.run(|bytes| lines.push(bytes))?;
     drop(lines);
-    match (run.ending, count) {
-        (Ending::Exit(0), Some(count)) if count.failed == 0 && count.passed > 0 => Ok(count),
-        (Ending::Exit(_), Some(count)) if count.failed > 0 => Ok(count),
-        (ending, count) => bail!("the guest ended with {ending:?} and counted {count:?}"),
-    }
+    Ok((run, count))
 }
 
 fn stage(stages: &mut Vec<Stage>, name: &str, work: impl FnOnce() -> Result<()>) {
@@ -141,7 +154,7 @@ fn cargo(args: &[&str]) -> Result<()> {
 }
 
 /// Prints what became of everything; the exit code is 0 only when all of it is good.
-fn summary(stages: &[Stage], guest_tests: Option<Count>) -> u8 {
+fn summary(stages: &[Stage], guest_tests: Option<Count>, deaths: &[String]) -> u8 {
     println!("\nsummary");
     for stage in stages {
         let verdict = match &stage.result {
@@ -150,6 +163,7 @@ fn summary(stages: &[Stage], guest_tests: Option<Count>) -> u8 {
         };
         println!("    {:<28} {:>5} s  {verdict}", stage.name, stage.took.as_secs());
     }
+    deaths.iter().for_each(|death| println!("    {death}"));
     match guest_tests {
         Some(Count { passed, failed }) => println!("{passed} passed, {failed} failed"),
         None => println!("NO GUEST TEST WAS RUN: nothing is known about any kernel (--no-guest)"),
