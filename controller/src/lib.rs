@@ -16,6 +16,7 @@ pub mod probe;
 pub mod root;
 pub mod sense;
 pub mod serve;
+pub mod vswap;
 
 #[cfg(test)]
 mod fake;

@@ -1,0 +1,91 @@
+//! What the kernel has of our areas: device-mapper devices, swap areas in use, loop devices, put together by name. Pure;
+//! reading it is `look.rs`'s.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use swaptier_policies::Bytes;
+
+use super::intended::AreaRecord;
+use super::pool::PoolStatus;
+
+/// All that is ours on this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Device-mapper devices of our name.
+    pub devices: BTreeMap<String, Device>,
+    /// Swap areas in use, by the path that was switched on.
+    pub swaps: BTreeMap<PathBuf, SwapUse>,
+    /// Loop devices, by the file behind them.
+    pub loops: BTreeMap<PathBuf, DeviceNumber>,
+}
+
+/// Major and minor number of a block device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceNumber {
+    /// The driver's.
+    pub major: u32,
+    /// The device's.
+    pub minor: u32,
+}
+
+impl std::fmt::Display for DeviceNumber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.major, self.minor)
+    }
+}
+
+/// A device-mapper device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its number.
+    pub number: DeviceNumber,
+    /// The table in use: empty when none was ever loaded.
+    pub table: Vec<Target>,
+}
+
+/// One line of a device's table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its first sector.
+    pub start: u64,
+    /// Its sectors.
+    pub sectors: u64,
+    /// The kernel's name of it: `linear`, `error`, `thin`.
+    pub kind: String,
+    /// Its parameters, as the kernel prints them.
+    pub parameters: String,
+}
+
+/// A swap area in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SwapUse {
+    /// *Original* bytes of slots, without the header page.
+    pub size: Bytes,
+    /// *Original* bytes of slots in use, wherever the pages are.
+    pub used: Bytes,
+    /// Higher is used first.
+    pub priority: i32,
+}
+
+/// An area as it is: what was noted, and what there is of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Area {
+    /// What was noted.
+    pub record: AreaRecord,
+    /// Its parts, in their order.
+    pub parts: Vec<PartFound>,
+    /// Its pool, if it has one that answers.
+    pub pool: Option<PoolStatus>,
+}
+
+/// A part of an area as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartFound {
+    /// Its number.
+    pub id: u32,
+    /// The path of its device or file, as in `/proc/swaps`. `None`: there is none.
+    pub path: Option<PathBuf>,
+    /// Its use as swap. `None`: it is off.
+    pub swap: Option<SwapUse>,
+}

@@ -1,0 +1,122 @@
+//! The areas this host shall have: the list that is on disk before anything of it is made. Its lines are here, and what
+//! follows from them; reading and writing the file is `store.rs`'s, what is to be done about it `reconcile.rs`'s.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use swaptier_policies::Bytes;
+
+use super::area::{AreaName, AreaSpec};
+
+/// The version of the list written here.
+pub const VERSION: u32 = 1;
+
+/// All areas of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intended {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The boot in which they were made: the kernel forgets its devices with each.
+    pub boot: Option<String>,
+    /// The areas, in the order they were asked for.
+    pub areas: Vec<AreaRecord>,
+}
+
+impl Intended {
+    /// No area, in this boot.
+    #[must_use]
+    pub fn none(boot: Option<String>) -> Intended {
+        Intended { version: VERSION, boot, areas: Vec::new() }
+    }
+
+    /// The area of this name.
+    #[must_use]
+    pub fn area(&self, name: &AreaName) -> Option<&AreaRecord> {
+        self.areas.iter().find(|area| area.spec.name == *name)
+    }
+
+    /// The same, to be changed.
+    pub fn area_mut(&mut self, name: &AreaName) -> Option<&mut AreaRecord> {
+        self.areas.iter_mut().find(|area| area.spec.name == *name)
+    }
+}
+
+/// Who asked for an area, and may take it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owner {
+    /// Somebody at the command line: it lasts until it is removed, or until the next boot.
+    Command,
+    /// An `[[area]]` of `swaptier.toml`.
+    Config,
+}
+
+/// What an area shall be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Want {
+    /// There, and in use as swap.
+    On,
+    /// There, and empty: swapped off, its devices kept.
+    Off,
+    /// Not there.
+    Gone,
+}
+
+/// An area as it was noted before it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AreaRecord {
+    /// What was asked for.
+    pub spec: AreaSpec,
+    /// By whom.
+    pub owner: Owner,
+    /// What it shall be now.
+    pub want: Want,
+    /// The swap areas of the kernel it consists of: slots are added by adding one.
+    pub parts: Vec<Part>,
+    /// Where blocks lie, in the order of the pool's addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<Disk>,
+    /// A disk whose blocks are being moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Transfer>,
+}
+
+/// One swap area of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Its number within the area, part of its device's name, and of a virtual area its volume's number in the pool.
+    pub id: u32,
+    /// *Original* bytes of its slots, header page included.
+    pub size: Bytes,
+}
+
+/// A disk of a pool: our label, then metadata, then data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// The block device, or the file.
+    pub path: PathBuf,
+    /// It is a file, reached through a loop device.
+    pub is_file: bool,
+    /// The file was made by us, of so many bytes, and goes with the area.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Bytes>,
+    /// Sectors (512 bytes) of the pool's metadata on it.
+    pub metadata_sectors: u64,
+    /// Sectors of the pool's data on it.
+    pub data_sectors: u64,
+}
+
+/// A move of the blocks of one disk to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transfer {
+    /// Which of the area's disks is left.
+    pub from: usize,
+    /// What takes its place, with as many sectors.
+    pub to: Disk,
+}
