@@ -89,7 +89,7 @@ fn check_answer(back: &str) {
 /// Something like a request.
 fn request() -> impl Strategy<Value = Vec<u8>> {
     let pieces =
-        ["{", "}", "\"v\":1", "\"v\":2", ",", "\"ask\":\"status\"", "\"ask\":\"writeback\"", "\n", "null"];
+        ["{", "}", "\"v\":2", "\"v\":1", ",", "\"ask\":\"status\"", "\"ask\":\"writeback\"", "\n", "null"];
     let piece = prop_oneof![
         3 => proptest::sample::select(pieces.to_vec()).prop_map(|piece| piece.as_bytes().to_vec()),
         1 => proptest::collection::vec(any::<u8>(), 0..20),

@@ -85,7 +85,7 @@ pub async fn run(root: Root, options: Options) -> Result<Exit, Failure> {
                 let _client_left = reply.send(answer);
             }
             () = woken(&mut agent.probes) => {}
-            _ = hangup.recv() => agent.reload(),
+            _ = hangup.recv() => drop(agent.reload()),
             _ = terminate.recv() => break Exit::Done,
             _ = interrupt.recv() => break Exit::Done,
         }
@@ -308,7 +308,13 @@ impl Agent {
 
     async fn answer(&mut self, ask: Ask) -> Answer {
         match ask {
-            Ask::Status => refused(1, "the status is published, not asked of the loop".to_owned()),
+            Ask::Reload => self.reload(),
+            Ask::Status
+            | Ask::Detail { .. }
+            | Ask::Subscribe { .. }
+            | Ask::Events { .. }
+            | Ask::Describe
+            | Ask::Metrics => refused(1, "what is published is not asked of the loop".to_owned()),
             Ask::Writeback { cgroup, older_than, pages, dialect, dry_run } => {
                 let Self { rounds, probes, cgroups, tree, root, options, .. } = self;
                 if let Ok(fresh) = tree.read(root) {
@@ -321,13 +327,17 @@ impl Agent {
     }
 
     /// Reads the policies anew. Faults leave everything as it is.
-    fn reload(&mut self) {
+    fn reload(&mut self) -> Answer {
         match load_policies(&self.root, &self.config) {
             Ok(policies) => {
                 tracing::info!(policies = policies.len(), "reloaded");
                 self.policies = policies;
+                Answer::Done { message: format!("{} policies in force", self.policies.len()) }
             }
-            Err(faults) => tracing::error!("the new policies are not used:\n{faults}"),
+            Err(faults) => {
+                tracing::error!("the new policies are not used:\n{faults}");
+                refused(Exit::Invalid as u8, format!("the new policies are not used:\n{faults}"))
+            }
         }
     }
 

@@ -33,6 +33,7 @@ impl Agent {
                 dialect: ready.as_ref().ok().map(|dialect| (*dialect).to_owned()),
                 no_dialect: ready.as_ref().err().cloned(),
                 lost: self.lost.clone(),
+                ..AgentStatus::default()
             },
             host: HostStatus {
                 ram_bytes: host.ram.0,
@@ -41,6 +42,7 @@ impl Agent {
                 pool_limit_bytes: host.pool_limit.map(|bytes| bytes.0),
                 swap_total_bytes: host.swap_total.0,
                 swap_free_bytes: host.swap_free.0,
+                ..HostStatus::default()
             },
             map: MapStatus {
                 state: self.probes.as_ref().map_or("absent", |_| state(drift_pages)).to_owned(),
@@ -70,6 +72,7 @@ impl Agent {
                     reason: held.hold.to_string(),
                 })
                 .collect(),
+            ..Status::default()
         }
     }
 
@@ -112,6 +115,7 @@ impl Agent {
                         swap_max: cgroup.swap_max.map(as_the_kernel),
                         zswap_max: cgroup.zswap_max.map(as_the_kernel),
                         zswap_writeback: cgroup.zswap_writeback,
+                        ..CgroupStatus::default()
                     }
                 })
             })

@@ -1,8 +1,12 @@
 //! The agent's control socket and what goes over it: one JSON object a line, a request and its answer.
 //!
-//! `protocol` is the messages, `server` the agent's end, `client` the commands' end, `status` the value they show.
+//! `protocol` is the messages, `server` the agent's end, `client` the commands' end. What they show: `status` each tick,
+//! `detail` of one cgroup, `events`; `describe` names the fields.
 
 pub mod client;
+pub mod describe;
+pub mod detail;
+pub mod events;
 pub mod protocol;
 pub mod server;
 pub mod status;

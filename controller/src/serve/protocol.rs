@@ -1,11 +1,14 @@
 //! The messages of the control socket. Pure data.
+//!
+//! Both ways a message is one line of JSON. A client sends any number of requests, one after the other, and gets one
+//! answer to each; after [`Ask::Subscribe`] answers come by themselves until the client hangs up.
 
 use serde::{Deserialize, Serialize};
 
-use super::status::Status;
+use super::{describe::Field, detail::Detail, events::Event, status::Status};
 
-/// Version of the messages. Both ends say theirs and refuse another.
-pub const VERSION: u32 = 1;
+/// Version of the messages. A client says which one it speaks, and is refused if it is another.
+pub const VERSION: u32 = 2;
 
 /// What a client wants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,7 +26,37 @@ pub struct Request {
 pub enum Ask {
     /// The last published status.
     Status,
-    /// One round of write-back.
+    /// One cgroup: histograms, its rounds, who set its files.
+    Detail {
+        /// The cgroup's path.
+        cgroup: String,
+    },
+    /// The status again and again: the newest each time, none twice. Events since the subscription, or the number it
+    /// begins with, come between.
+    Subscribe {
+        /// At least so many milliseconds from one status to the next. The agent publishes one each tick.
+        #[serde(default)]
+        interval_ms: u64,
+        /// With each status the detail of this cgroup.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+        /// Events with a number above this.
+        #[serde(default)]
+        events_since: u64,
+    },
+    /// What happened lately.
+    Events {
+        /// Only events with a number above this.
+        #[serde(default)]
+        since: u64,
+    },
+    /// Every field of the status and the detail, with unit, kind and meaning.
+    Describe,
+    /// The metrics as OpenMetrics text.
+    Metrics,
+    /// Reads the policies anew. Acts.
+    Reload,
+    /// One round of write-back. Acts.
     Writeback {
         /// The cgroup's path.
         cgroup: String,
@@ -38,12 +71,52 @@ pub enum Ask {
     },
 }
 
-/// The agent's answer.
+impl Ask {
+    /// Whether it changes anything: then only root may ask.
+    #[must_use]
+    pub fn is_act(&self) -> bool {
+        match self {
+            Ask::Writeback { .. } | Ask::Reload => true,
+            Ask::Status
+            | Ask::Detail { .. }
+            | Ask::Subscribe { .. }
+            | Ask::Events { .. }
+            | Ask::Describe
+            | Ask::Metrics => false,
+        }
+    }
+}
+
+/// The agent's answer. The value is apart from the kind, and behind it: a long status is read in one go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "snake_case")]
+#[serde(tag = "answer", content = "value", rename_all = "snake_case")]
 pub enum Answer {
-    /// To [`Ask::Status`].
+    /// To [`Ask::Status`] and [`Ask::Subscribe`].
     Status(Box<Status>),
+    /// To [`Ask::Detail`], and to a subscription that asked for it.
+    Detail(Box<Detail>),
+    /// To [`Ask::Events`], and to a subscription when something happened.
+    Events {
+        /// Oldest first. A gap to what was asked for means that older ones are forgotten.
+        events: Vec<Event>,
+        /// Number of the newest there is.
+        last: u64,
+    },
+    /// To [`Ask::Describe`].
+    Description {
+        /// All fields.
+        fields: Vec<Field>,
+    },
+    /// To [`Ask::Metrics`].
+    Metrics {
+        /// OpenMetrics text, `# EOF` included.
+        text: String,
+    },
+    /// An act without a report was done.
+    Done {
+        /// What, in one line.
+        message: String,
+    },
     /// To [`Ask::Writeback`]: the report of the round.
     Round {
         /// As in [`Status::rounds`].

@@ -1,20 +1,28 @@
-//! What the agent publishes each tick: the one value that `status` and later faces show. Pure data; the JSON is a
-//! versioned interface.
+//! What the agent publishes each tick: the one value that every face shows. Pure data; the JSON is a versioned
+//! interface. What is only wanted of one cgroup at a time is in `detail`, what happened in `events`; `describe` names
+//! every field with its unit.
 
 use serde::{Deserialize, Serialize};
 
-/// Version of the JSON. What is not known is left out. A field may be added without a new version; none is removed or changes its meaning.
+/// Version of the JSON. What is not known is left out. A field may be added without a new version; none is removed or
+/// changes its meaning.
 pub const SCHEMA: u32 = 1;
 
 /// Everything a face shows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// [`SCHEMA`].
     pub schema: u32,
+    /// When it was published: seconds since 1970, to the millisecond. 0 without an agent.
+    #[serde(default)]
+    pub unix_seconds: f64,
     /// The agent itself.
     pub agent: AgentStatus,
     /// The host.
     pub host: HostStatus,
+    /// Swap areas in use, in the kernel's order.
+    #[serde(default)]
+    pub areas: Vec<AreaStatus>,
     /// The shadow map.
     pub map: MapStatus,
     /// Cgroups with a policy or with anything in swap, by path.
@@ -23,6 +31,12 @@ pub struct Status {
     pub rounds: Vec<serde_json::Value>,
     /// What was not done at the last decision, and why: one sentence each.
     pub held: Vec<HeldStatus>,
+    /// Kernel files that say what swaptier wrote, and will be given back: by path.
+    #[serde(default)]
+    pub knobs: Vec<KnobStatus>,
+    /// Sequence number of the newest event; 0 before the first.
+    #[serde(default)]
+    pub last_event: u64,
 }
 
 /// The agent's own state.
@@ -47,6 +61,39 @@ pub struct AgentStatus {
     pub no_dialect: Option<String>,
     /// What this host lacks and what that costs, one sentence each.
     pub lost: Vec<String>,
+    /// It decides and changes nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Seconds from one tick to the next.
+    #[serde(default)]
+    pub tick_interval_seconds: u64,
+    /// What it costs.
+    #[serde(default)]
+    pub cost: CostStatus,
+    /// Ticks that could not see the host.
+    #[serde(default)]
+    pub blind_ticks: u64,
+    /// Lines of the journal of ticks that were lost: the disk was slow, full or gone.
+    #[serde(default)]
+    pub journal_dropped: u64,
+}
+
+/// What the agent itself costs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CostStatus {
+    /// Milliseconds of processor time that the last tick took.
+    pub tick_cpu_ms: f64,
+    /// Seconds that all ticks took, by the clock on the wall.
+    pub ticks_seconds: f64,
+    /// Seconds of processor time that all ticks took.
+    pub ticks_cpu_seconds: f64,
+    /// Seconds of processor time of the whole process, its socket and journal included.
+    pub cpu_seconds: f64,
+    /// Bytes of its memory in RAM (`VmRSS`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident_bytes: Option<u64>,
+    /// Whether its memory is locked: it cannot be swapped out itself.
+    pub is_locked: bool,
 }
 
 /// The host.
@@ -67,6 +114,129 @@ pub struct HostStatus {
     pub swap_total_bytes: u64,
     /// Bytes of them in no use.
     pub swap_free_bytes: u64,
+    /// Bytes of a page.
+    #[serde(default)]
+    pub page_bytes: u64,
+    /// `MemAvailable`, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available_bytes: Option<u64>,
+    /// Whether zswap takes pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zswap_enabled: Option<bool>,
+    /// Once the pool's limit was met, pages are taken again below this share of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_threshold_percent: Option<u8>,
+    /// *Original* bytes that take room on a device: slots in use less those in zswap, in the swap cache and of zeroes.
+    /// Known with the map alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_original_bytes: Option<u64>,
+    /// `/proc/pressure/memory`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_pressure: Option<PressureStatus>,
+    /// `/proc/pressure/io`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub io_pressure: Option<PressureStatus>,
+    /// Pages that move, by `/proc/vmstat`.
+    #[serde(default)]
+    pub rates: Rates,
+    /// Stores that zswap refused, by why, since it was first enabled. `None` where its debugfs files cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_stores: Option<RefusedStores>,
+}
+
+/// Shares of time in which tasks waited, in percent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PressureStatus {
+    /// Some task, of the last 10 s.
+    pub some_avg10: f64,
+    /// Some task, of the last 60 s.
+    pub some_avg60: f64,
+    /// Seconds in which some task waited, since boot or since the cgroup was made.
+    pub some_seconds: f64,
+    /// All tasks at once, of the last 10 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_avg10: Option<f64>,
+    /// All tasks at once, of the last 60 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_avg60: Option<f64>,
+    /// Seconds in which all tasks waited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_seconds: Option<f64>,
+}
+
+/// Pages a second, between the last two ticks. `None`: not known, as at the first tick.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Stored in zswap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<f64>,
+    /// Read out of zswap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<f64>,
+    /// Written back: zswap to a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_back: Option<f64>,
+    /// Written to a device without zswap. Of the host: all that is written to a device, write-back included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct: Option<f64>,
+    /// Read from a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<f64>,
+}
+
+/// Stores that zswap refused since it was first enabled: `/sys/kernel/debug/zswap/reject_*`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedStores {
+    /// The pool's limit was met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_limit: Option<u64>,
+    /// No memory was to be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_memory: Option<u64>,
+    /// The page does not compress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incompressible: Option<u64>,
+    /// The compressor failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compressor_failed: Option<u64>,
+    /// Reclaim of the pool failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reclaim_failed: Option<u64>,
+}
+
+/// One swap area.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AreaStatus {
+    /// The device or file.
+    pub path: String,
+    /// `partition` or `file`.
+    pub kind: String,
+    /// Higher is used first.
+    pub priority: i32,
+    /// Its slots, in bytes.
+    pub size_bytes: u64,
+    /// Bytes of slots in use, wherever the pages are.
+    pub used_bytes: u64,
+    /// Its slots: pages it can hold.
+    pub slots: u64,
+    /// Slots in use.
+    pub used_slots: u64,
+}
+
+/// A kernel file that swaptier changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnobStatus {
+    /// The file, below `/`.
+    pub path: String,
+    /// kernfs id of its cgroup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<u64>,
+    /// What it said before, and will say again.
+    pub before: String,
+    /// What was written.
+    pub ours: String,
+    /// Who asked for it: a policy's file name, a command, a table of the configuration.
+    pub by: String,
 }
 
 /// The shadow map.
@@ -166,6 +336,45 @@ pub struct CgroupStatus {
     /// `memory.zswap.writeback`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zswap_writeback: Option<bool>,
+    /// kernfs id of the cgroup above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u64>,
+    /// A process lives in it or below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub populated: Option<bool>,
+    /// `memory.swap.current`: *original* bytes of all its slots, wherever the pages are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swap_current_bytes: Option<u64>,
+    /// *Compressed* bytes of the cold pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold_compressed_bytes: Option<u64>,
+    /// Pages that move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
+    /// `memory.pressure`. Read only while somebody looks: the first status after a while has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_pressure: Option<PressureStatus>,
+    /// What was done last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<ActionStatus>,
+}
+
+/// One thing that was done to a cgroup, or tried.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ActionStatus {
+    /// When: seconds since 1970.
+    pub unix_seconds: u64,
+    /// What: `write back 512 pages older than 10m`.
+    pub action: String,
+    /// The policy's file name, or the command.
+    pub by: String,
+    /// Why, with the numbers.
+    pub reason: String,
+    /// What came of it.
+    pub outcome: String,
+    /// It was not done as asked.
+    #[serde(default)]
+    pub is_trouble: bool,
 }
 
 /// Something that was not done.

@@ -50,8 +50,7 @@ fn of(sensed: &Sensed, policies: &PolicySet, lost: Vec<String>) -> Status {
             ..MapStatus::default()
         },
         cgroups,
-        rounds: Vec::new(),
-        held: Vec::new(),
+        ..Status::default()
     }
 }
 
@@ -66,6 +65,7 @@ fn host(sensed: &Sensed) -> HostStatus {
         pool_limit_bytes: sensed.zswap.max_pool_percent.map(limit),
         swap_total_bytes: memory.swap_total.0,
         swap_free_bytes: memory.swap_free.0,
+        ..HostStatus::default()
     }
 }
 

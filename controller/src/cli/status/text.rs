@@ -277,6 +277,7 @@ mod tests {
             pool_limit_bytes: Some(200 << 20),
             swap_total_bytes: 1 << 30,
             swap_free_bytes: (1 << 30) - (40 << 20),
+            ..HostStatus::default()
         };
         let map = MapStatus {
             state: "exact".into(),
@@ -295,7 +296,16 @@ mod tests {
             policy: "demo-hot.toml".into(),
             reason: "no page has been in zswap for 10m".into(),
         };
-        Status { schema: 1, agent, host, map, cgroups: vec![cold()], rounds: vec![round], held: vec![held] }
+        Status {
+            schema: 1,
+            agent,
+            host,
+            map,
+            cgroups: vec![cold()],
+            rounds: vec![round],
+            held: vec![held],
+            ..Status::default()
+        }
     }
 
     const GOLDEN: &str = "\
