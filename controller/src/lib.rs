@@ -13,6 +13,7 @@ pub mod journal;
 pub mod leftovers;
 pub mod map;
 pub mod probe;
+pub mod recording;
 pub mod root;
 pub mod sense;
 pub mod serve;

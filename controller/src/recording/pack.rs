@@ -1,0 +1,180 @@
+//! Frames as they are stored: a key frame whole, the others as what differs from their key frame. Pure.
+//!
+//! A frame never rests on the one before it but on its key alone, so that a damaged block costs one frame, and any
+//! frame is reached in two reads. Every collection is rows by key: what is new or changed, and what is gone.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use swaptier_policies::{
+    Bytes, CgroupId, CgroupView, Held, History, HostView, Plan, Seconds, Snapshot, Step,
+};
+
+use super::{Decision, Frame, block::Fault, patch};
+use crate::serve::status::Status;
+
+/// How many of the last rounds a frame's status keeps.
+const ROUNDS: usize = 16;
+
+/// A frame, split into what differs between ticks and what does not.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Parts {
+    cgroups: BTreeMap<CgroupId, CgroupView>,
+    ages: BTreeMap<CgroupId, Vec<u64>>,
+    held: BTreeMap<u32, Held>,
+    status: Value,
+}
+
+/// What differs between two maps.
+#[derive(Debug, Serialize, Deserialize)]
+struct Rows<K, V> {
+    gone: Vec<K>,
+    set: Vec<(K, V)>,
+}
+
+/// A frame as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Packed {
+    tick: u64,
+    /// Checksum of the terms in force.
+    pub(super) terms: u32,
+    at: Seconds,
+    day: u32,
+    page_size: Bytes,
+    host: HostView,
+    history: Option<History>,
+    cgroups: Rows<CgroupId, CgroupView>,
+    ages: Rows<CgroupId, Vec<u64>>,
+    held: Rows<u32, Held>,
+    decided: Option<Decided>,
+    /// A patch of the status, as JSON: it says itself what it holds, whatever version wrote it.
+    status: Option<String>,
+    /// JSON, as the status.
+    events: Vec<String>,
+}
+
+/// A decision but for what was held back.
+#[derive(Debug, Serialize, Deserialize)]
+struct Decided {
+    steps: Vec<Step>,
+    /// JSON: an outcome holds a report with fields of its own.
+    outcomes: Vec<String>,
+}
+
+impl<K: Ord + Copy, V: Clone + PartialEq> Rows<K, V> {
+    fn between(base: &BTreeMap<K, V>, now: &BTreeMap<K, V>) -> Self {
+        let is_new = |(key, value): &(&K, &V)| base.get(key) != Some(value);
+        Self {
+            gone: base.keys().filter(|key| !now.contains_key(key)).copied().collect(),
+            set: now.iter().filter(is_new).map(|(key, value)| (*key, value.clone())).collect(),
+        }
+    }
+
+    fn onto(self, mut base: BTreeMap<K, V>) -> BTreeMap<K, V> {
+        for key in &self.gone {
+            base.remove(key);
+        }
+        base.extend(self.set);
+        base
+    }
+}
+
+/// The status as rows. Of the rounds only the last: the others are in the frames before.
+fn shown(status: &Status) -> Value {
+    let mut value = serde_json::to_value(status).unwrap_or_default();
+    if let Some(Value::Array(rounds)) = value.get_mut("rounds") {
+        rounds.drain(..rounds.len().saturating_sub(ROUNDS));
+    }
+    patch::objects(value)
+}
+
+/// Packs a frame against the parts of its key; against nothing if it is a key itself. Gives its own parts back.
+///
+/// `last` is the frame before: what was held back at the last decision is the same until the next.
+pub(super) fn pack(frame: Frame, last: Option<&Parts>, key: &Parts, terms: u32) -> Option<(Vec<u8>, Parts)> {
+    let Frame { tick, unix_ms: _, snapshot, decision, history, status, ages, events } = frame;
+    let Snapshot { at, day, page_size, host, cgroups } = snapshot;
+    let json = |outcome| serde_json::to_string(outcome).unwrap_or_default();
+    let events = events.iter().map(|event| serde_json::to_string(event).unwrap_or_default()).collect();
+    let (decided, held) = match decision {
+        None => (None, last.map(|last| last.held.clone()).unwrap_or_default()),
+        Some(Decision { plan, outcomes }) => {
+            let outcomes = outcomes.iter().map(json).collect();
+            (Some(Decided { steps: plan.steps, outcomes }), (0..).zip(plan.held).collect())
+        }
+    };
+    let parts = Parts { cgroups, ages, held, status: status.as_ref().map_or(Value::Null, shown) };
+    let packed = Packed {
+        tick,
+        terms,
+        at,
+        day,
+        page_size,
+        host,
+        history,
+        cgroups: Rows::between(&key.cgroups, &parts.cgroups),
+        ages: Rows::between(&key.ages, &parts.ages),
+        held: Rows::between(&key.held, &parts.held),
+        decided,
+        status: patch::between(&key.status, &parts.status).map(|patch| patch.to_string()),
+        events,
+    };
+    Some((postcard::to_stdvec(&packed).ok()?, parts))
+}
+
+/// The frame of a payload, laid over the parts of its key, and its own parts.
+pub(super) fn unpack(packed: Packed, unix_ms: u64, key: Parts) -> Result<(Frame, Parts), Fault> {
+    let status = match packed.status {
+        Some(text) => patch::onto(key.status, serde_json::from_str(&text).map_err(|_| Fault::Contents)?),
+        None => key.status,
+    };
+    let parts = Parts {
+        cgroups: packed.cgroups.onto(key.cgroups),
+        ages: packed.ages.onto(key.ages),
+        held: packed.held.onto(key.held),
+        status,
+    };
+    let decision = match packed.decided {
+        None => None,
+        Some(Decided { steps, outcomes }) => {
+            let outcomes = outcomes.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>();
+            let plan = Plan { steps, held: parts.held.values().cloned().collect() };
+            Some(Decision { plan, outcomes: outcomes.map_err(|_| Fault::Contents)? })
+        }
+    };
+    let events = packed.events.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>();
+    let snapshot = Snapshot {
+        at: packed.at,
+        day: packed.day,
+        page_size: packed.page_size,
+        host: packed.host,
+        cgroups: parts.cgroups.clone(),
+    };
+    let frame = Frame {
+        tick: packed.tick,
+        unix_ms,
+        snapshot,
+        decision,
+        history: packed.history,
+        status: status_of(&parts.status)?,
+        ages: parts.ages.clone(),
+        events: events.map_err(|_| Fault::Contents)?,
+    };
+    Ok((frame, parts))
+}
+
+fn status_of(value: &Value) -> Result<Option<Status>, Fault> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    serde_json::from_value(patch::arrays(value.clone())).map(Some).map_err(|_| Fault::Contents)
+}
+
+/// Reads postcard, all of it.
+pub(super) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(Fault::Contents),
+    }
+}
