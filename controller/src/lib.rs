@@ -17,6 +17,7 @@ pub mod recording;
 pub mod root;
 pub mod sense;
 pub mod serve;
+pub mod text;
 pub mod vswap;
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use std::{
 
 use serde::Serialize;
 
+use crate::text::{self, left, right, width};
+
 /// Lets the kernel end this process when its reader has gone, as other command line tools do (`swaptier status | head`).
 ///
 /// For a process that has nothing left to do but print: the agent talks to sockets and a pipe, and must survive it
@@ -46,14 +48,9 @@ pub(super) fn or_unknown(value: Option<impl Display>) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), |value| value.to_string())
 }
 
-/// `text` on one line and without control characters: a cgroup's name is its owner's choice, and must not be able to
-/// speak to the terminal.
+/// A text from outside as it may be printed.
 pub(super) fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
-    }
-    plain
+    text::plain(text).into_owned()
 }
 
 /// A tone of voice.
@@ -147,11 +144,11 @@ impl<const N: usize> Table<N> {
 
     fn line(&self, columns: &[usize], cells: &[String; N]) -> String {
         let cell = |&n: &usize| {
-            let width = self.rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
-            let width = width.max(self.titles[n].0.chars().count());
+            let widest = self.rows.iter().map(|row| width(&row[n])).max().unwrap_or(0);
+            let room = widest.max(width(self.titles[n].0));
             match self.titles[n].1 {
-                Side::Left => format!("{:<width$}", cells[n]),
-                Side::Right => format!("{:>width$}", cells[n]),
+                Side::Left => left(&cells[n], room, ""),
+                Side::Right => right(&cells[n], room, ""),
             }
         };
         columns.iter().map(cell).collect::<Vec<_>>().join("  ").trim_end().to_owned()
@@ -182,8 +179,13 @@ mod tests {
     }
 
     #[test]
+    fn columns_stand_under_each_other_however_wide_the_characters() {
+        let text = table(&[["日本", "1 B", "5s"], ["abcd", "2 B", "5s"]]);
+        assert_eq!(text, "NAME  SIZE  AGE\n日本   1 B   5s\nabcd   2 B   5s\n");
+    }
+
+    #[test]
     fn a_name_cannot_speak_to_the_terminal() {
-        assert_eq!(plain("a\x1b[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
         assert!(!table(&[["\x1b]0;x\x07", "1", "1"]]).contains('\x1b'));
     }
 

@@ -1,17 +1,15 @@
-//! A status without an agent: what cgroup files alone say. What only the shadow map knows stays unknown.
+//! A status without an agent: reads the files of which `serve/without_agent` makes it.
 
-use swaptier_policies::{Bytes, Limit, PolicySet, Share};
+use swaptier_policies::PolicySet;
 
 use crate::{
     cli::{exit::Failure, settings},
     root::Root,
-    sense::{CgroupSample, Sensed},
-    serve::status::{AgentStatus, CgroupStatus, HostStatus, MapStatus, SCHEMA, Status},
+    serve::{
+        status::Status,
+        without_agent::{NO_AGENT, of},
+    },
 };
-
-/// What the map would say, and files do not.
-const NO_AGENT: &str =
-    "no agent is running: what is on disk, how old pages are and what was written back is not known";
 
 /// Reads the host.
 ///
@@ -20,85 +18,30 @@ const NO_AGENT: &str =
 /// nobody's policy is known.
 pub(super) fn status(root: &Root) -> Result<Status, Failure> {
     let sensed = settings::sensed(root)?;
+    let (policies, lost) = policies(root);
+    Ok(of(&sensed, None, &policies, lost))
+}
+
+/// The policies in force, and what is lost without an agent.
+pub(in crate::cli) fn policies(root: &Root) -> (PolicySet, Vec<String>) {
     let mut lost = vec![NO_AGENT.to_owned()];
     let policies = settings::config(root).and_then(|config| settings::policies(root, &config));
     let policies = policies.unwrap_or_else(|failure| {
         lost.push(format!("no policy is known: {:#}", failure.error));
         PolicySet::default()
     });
-    Ok(of(&sensed, &policies, lost))
-}
-
-fn of(sensed: &Sensed, policies: &PolicySet, lost: Vec<String>) -> Status {
-    let page = rustix::param::page_size() as u64;
-    let shown = |cgroup: &&CgroupSample| {
-        let holds = |bytes: Option<Bytes>| bytes.is_some_and(|bytes| bytes.0 > 0);
-        policies.resolve(&cgroup.path).is_some()
-            || holds(cgroup.swap_current)
-            || holds(cgroup.stat.zswapped.map(Bytes))
-    };
-    let mut cgroups: Vec<CgroupStatus> =
-        sensed.cgroups.iter().filter(shown).map(|cgroup| row(cgroup, policies, page)).collect();
-    cgroups.sort_by(|one, other| one.path.cmp(&other.path));
-    Status {
-        schema: SCHEMA,
-        agent: AgentStatus { policies: policies.len(), lost, ..AgentStatus::default() },
-        host: host(sensed),
-        map: MapStatus {
-            state: "absent".to_owned(),
-            reason: Some("no agent is running".to_owned()),
-            ..MapStatus::default()
-        },
-        cgroups,
-        ..Status::default()
-    }
-}
-
-fn host(sensed: &Sensed) -> HostStatus {
-    let memory = &sensed.memory;
-    // A percentage is 10,000 parts per million.
-    let limit = |percent: u8| Share(u32::from(percent) * 10_000).of(memory.total).0;
-    HostStatus {
-        ram_bytes: memory.total.0,
-        zswap_compressed_bytes: memory.zswap.map(|bytes| bytes.0),
-        zswap_original_bytes: memory.zswapped.map(|bytes| bytes.0),
-        pool_limit_bytes: sensed.zswap.max_pool_percent.map(limit),
-        swap_total_bytes: memory.swap_total.0,
-        swap_free_bytes: memory.swap_free.0,
-        ..HostStatus::default()
-    }
-}
-
-fn row(cgroup: &CgroupSample, policies: &PolicySet, page: u64) -> CgroupStatus {
-    let policy = policies.resolve(&cgroup.path);
-    CgroupStatus {
-        path: cgroup.path.clone(),
-        id: cgroup.id.0,
-        policy: policy.map(|policy| policy.name().to_owned()),
-        zswap_pages: cgroup.stat.zswapped.map(|bytes| bytes / page),
-        zswap_compressed_bytes: cgroup.zswap_current.map(|bytes| bytes.0),
-        older_than_seconds: policy.and_then(|policy| policy.older_than()).map(|age| age.0),
-        memory_current_bytes: cgroup.memory_current.map(|bytes| bytes.0),
-        swap_max: cgroup.swap_max.map(as_the_kernel_says),
-        zswap_max: cgroup.zswap_max.map(as_the_kernel_says),
-        zswap_writeback: cgroup.zswap_writeback,
-        ..CgroupStatus::default()
-    }
-}
-
-fn as_the_kernel_says(limit: Limit) -> String {
-    limit.finite().map_or_else(|| "max".to_owned(), |bytes| bytes.0.to_string())
+    (policies, lost)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::FakeRoot;
+    use crate::{fake::FakeRoot, serve::status::CgroupStatus};
 
     #[test]
     fn files_alone_say_what_is_in_zswap_and_not_how_old_it_is() {
         let fake = FakeRoot::host();
-        fake.cgroup("batch.slice");
+        let parent = fake.cgroup("batch.slice");
         let id = fake.cgroup("batch.slice/a");
         fake.write("sys/fs/cgroup/batch.slice/a/memory.swap.max", "8192\n");
         let policy = "schema = 1\n[match]\ncgroup = [\"batch.slice/**\"]\n[tiers]\nuse = [\"zswap\", \"disk\"]\n\
@@ -112,6 +55,9 @@ mod tests {
         let expected = CgroupStatus {
             path: "batch.slice/a".into(),
             id,
+            parent: Some(parent),
+            populated: Some(true),
+            swap_current_bytes: Some(16_384),
             policy: Some("batch.toml".into()),
             zswap_pages: Some(pages),
             zswap_compressed_bytes: Some(2048),

@@ -1,0 +1,193 @@
+//! A status made of what the kernel's files say, for when no agent is running. What only the shadow map knows stays
+//! unknown. Pure: somebody else has read the files.
+//!
+//! Callers: `status`, `top`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use swaptier_policies::{Bytes, CgroupId, Limit, PolicySet, Share};
+
+use super::status::{
+    AgentStatus, AreaStatus, CgroupStatus, HostStatus, MapStatus, PressureStatus, Rates, SCHEMA, Status,
+};
+use crate::sense::{CgroupSample, MemoryStat, Pressure, Sensed, Stall, SwapArea, VmStat};
+
+/// What the map would say, and files do not.
+pub const NO_AGENT: &str =
+    "no agent is running: what is on disk, how old pages are and what was written back is not known";
+
+/// The status. With the reading before this one, and how long ago that was, it has rates too.
+pub fn of(
+    sensed: &Sensed,
+    before: Option<(&Sensed, Duration)>,
+    policies: &PolicySet,
+    lost: Vec<String>,
+) -> Status {
+    let page = rustix::param::page_size() as u64;
+    let shown = |cgroup: &&CgroupSample| {
+        let holds = |bytes: Option<Bytes>| bytes.is_some_and(|bytes| bytes.0 > 0);
+        policies.resolve(&cgroup.path).is_some()
+            || holds(cgroup.swap_current)
+            || holds(cgroup.stat.zswapped.map(Bytes))
+    };
+    let old: BTreeMap<CgroupId, &MemoryStat> =
+        before.iter().flat_map(|(old, _)| &old.cgroups).map(|cgroup| (cgroup.id, &cgroup.stat)).collect();
+    let span = before.map_or(Duration::ZERO, |(_, span)| span);
+    let mut cgroups: Vec<CgroupStatus> = sensed
+        .cgroups
+        .iter()
+        .filter(shown)
+        .map(|cgroup| CgroupStatus {
+            rates: old.get(&cgroup.id).map(|old| cgroup_rates(&cgroup.stat, old, span)),
+            ..row(cgroup, policies, page)
+        })
+        .collect();
+    cgroups.sort_by(|one, other| one.path.cmp(&other.path));
+    Status {
+        schema: SCHEMA,
+        agent: AgentStatus { policies: policies.len(), lost, ..AgentStatus::default() },
+        host: HostStatus {
+            rates: before
+                .map(|(old, span)| host_rates(&sensed.vmstat, &old.vmstat, span))
+                .unwrap_or_default(),
+            ..host(sensed, page)
+        },
+        areas: sensed.swaps.iter().map(|area| self::area(area, page)).collect(),
+        map: MapStatus {
+            state: "absent".to_owned(),
+            reason: Some("no agent is running".to_owned()),
+            ..MapStatus::default()
+        },
+        cgroups,
+        ..Status::default()
+    }
+}
+
+fn host(sensed: &Sensed, page: u64) -> HostStatus {
+    let memory = &sensed.memory;
+    // A percentage is 10,000 parts per million.
+    let limit = |percent: u8| Share(u32::from(percent) * 10_000).of(memory.total).0;
+    HostStatus {
+        ram_bytes: memory.total.0,
+        page_bytes: page,
+        available_bytes: memory.available.map(|bytes| bytes.0),
+        zswap_enabled: sensed.zswap.enabled,
+        zswap_compressed_bytes: memory.zswap.map(|bytes| bytes.0),
+        zswap_original_bytes: memory.zswapped.map(|bytes| bytes.0),
+        pool_limit_bytes: sensed.zswap.max_pool_percent.map(limit),
+        accept_threshold_percent: sensed.zswap.accept_threshold_percent,
+        swap_total_bytes: memory.swap_total.0,
+        swap_free_bytes: memory.swap_free.0,
+        memory_pressure: sensed.pressure.memory.map(pressure),
+        io_pressure: sensed.pressure.io.map(pressure),
+        ..HostStatus::default()
+    }
+}
+
+fn area(area: &SwapArea, page: u64) -> AreaStatus {
+    AreaStatus {
+        path: area.path.clone(),
+        kind: area.kind.clone(),
+        priority: area.priority,
+        size_bytes: area.size.0,
+        used_bytes: area.used.0,
+        slots: area.size.0 / page,
+        used_slots: area.used.0 / page,
+        ..AreaStatus::default()
+    }
+}
+
+fn row(cgroup: &CgroupSample, policies: &PolicySet, page: u64) -> CgroupStatus {
+    let policy = policies.resolve(&cgroup.path);
+    CgroupStatus {
+        path: cgroup.path.clone(),
+        id: cgroup.id.0,
+        parent: cgroup.parent.map(|parent| parent.0),
+        populated: Some(cgroup.populated),
+        policy: policy.map(|policy| policy.name().to_owned()),
+        zswap_pages: cgroup.stat.zswapped.map(|bytes| bytes / page),
+        zswap_compressed_bytes: cgroup.zswap_current.map(|bytes| bytes.0),
+        older_than_seconds: policy.and_then(|policy| policy.older_than()).map(|age| age.0),
+        memory_current_bytes: cgroup.memory_current.map(|bytes| bytes.0),
+        swap_current_bytes: cgroup.swap_current.map(|bytes| bytes.0),
+        swap_max: cgroup.swap_max.map(as_the_kernel_says),
+        zswap_max: cgroup.zswap_max.map(as_the_kernel_says),
+        zswap_writeback: cgroup.zswap_writeback,
+        memory_pressure: cgroup.pressure.map(pressure),
+        ..CgroupStatus::default()
+    }
+}
+
+fn as_the_kernel_says(limit: Limit) -> String {
+    limit.finite().map_or_else(|| "max".to_owned(), |bytes| bytes.0.to_string())
+}
+
+fn pressure(pressure: Pressure) -> PressureStatus {
+    let percent = |share: Share| f64::from(share.0) / 10_000.0;
+    let seconds = |stall: Stall| stall.total as f64 / 1e6;
+    PressureStatus {
+        some_avg10: percent(pressure.some.avg10),
+        some_avg60: percent(pressure.some.avg60),
+        some_seconds: seconds(pressure.some),
+        full_avg10: pressure.full.map(|full| percent(full.avg10)),
+        full_avg60: pressure.full.map(|full| percent(full.avg60)),
+        full_seconds: pressure.full.map(seconds),
+    }
+}
+
+/// Pages a second. A counter that fell began anew: nothing is known then.
+fn rate(now: Option<u64>, before: Option<u64>, span: Duration) -> Option<f64> {
+    let pages = now?.checked_sub(before?)?;
+    (!span.is_zero()).then(|| pages as f64 / span.as_secs_f64())
+}
+
+fn cgroup_rates(now: &MemoryStat, before: &MemoryStat, span: Duration) -> Rates {
+    let of = |count: fn(&MemoryStat) -> Option<u64>| rate(count(now), count(before), span);
+    let written_back = of(|stat| stat.zswpwb);
+    // `pswpout` counts all that is written to a device, what is written back too.
+    let direct = of(|stat| stat.pswpout).map(|all| (all - written_back.unwrap_or(0.0)).max(0.0));
+    Rates {
+        stored: of(|stat| stat.zswpout),
+        loaded: of(|stat| stat.zswpin),
+        written_back,
+        direct,
+        read: of(|stat| stat.pswpin),
+    }
+}
+
+fn host_rates(now: &VmStat, before: &VmStat, span: Duration) -> Rates {
+    let of = |count: fn(&VmStat) -> Option<u64>| rate(count(now), count(before), span);
+    Rates {
+        stored: of(|stat| stat.zswpout),
+        loaded: of(|stat| stat.zswpin),
+        written_back: of(|stat| stat.zswpwb),
+        direct: of(|stat| stat.pswpout),
+        read: of(|stat| stat.pswpin),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_pages_a_second_and_a_counter_that_fell_has_none() {
+        let before =
+            MemoryStat { zswpout: Some(10), zswpwb: Some(5), pswpout: Some(50), ..MemoryStat::default() };
+        let now =
+            MemoryStat { zswpout: Some(40), zswpwb: Some(4), pswpout: Some(90), ..MemoryStat::default() };
+        let rates = cgroup_rates(&now, &before, Duration::from_secs(2));
+        // 30 pages in 2 s; 40 written to the device in 2 s.
+        assert_eq!((rates.stored, rates.written_back, rates.direct), (Some(15.0), None, Some(20.0)));
+        assert_eq!(rates.loaded, None);
+        assert_eq!(rate(Some(2), Some(1), Duration::ZERO), None);
+    }
+
+    #[test]
+    fn what_is_written_back_is_not_counted_as_written_without_zswap() {
+        let stat = |all, back| MemoryStat { pswpout: Some(all), zswpwb: Some(back), ..MemoryStat::default() };
+        let rates = cgroup_rates(&stat(100, 60), &stat(0, 0), Duration::from_secs(1));
+        // 100 written, of which 60 were written back.
+        assert_eq!((rates.direct, rates.written_back), (Some(40.0), Some(60.0)));
+    }
+}
