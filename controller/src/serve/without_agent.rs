@@ -93,7 +93,6 @@ fn area(area: &SwapArea, page: u64) -> AreaStatus {
         used_bytes: area.used.0,
         slots: area.size.0 / page,
         used_slots: area.used.0 / page,
-        ..AreaStatus::default()
     }
 }
 
