@@ -78,6 +78,8 @@ pub const POINTS: &[(&str, &str)] = &[
     ("pump.limit.low", "the pool limit is at its low value: zswap refuses every store of the host"),
     ("pump.limit.high", "the pool limit is back, the worker may be running"),
     ("pump.accept.low", "the accept threshold is at its low value, the worker has not begun"),
+    ("pump.accept.first", "the accept threshold is at its low value, and no worker is queued yet"),
+    ("pump.both.low", "accept threshold and pool limit are at their low values"),
     ("pump.full", "the target is reached, the cgroup's own valve is closed again"),
     ("pump.valve.closed", "the strokes are over, the worker may be running"),
     ("pump.settled", "the worker has ended, the agent does not know"),

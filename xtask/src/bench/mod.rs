@@ -14,7 +14,7 @@ use crate::lines::Lines;
 use crate::{binaries, say, setup, vm};
 
 /// How long one guest may measure.
-const LIMIT: Duration = Duration::from_secs(1800);
+const LIMIT: Duration = Duration::from_secs(3000);
 
 /// What is measured by counting instructions. It takes its time.
 const COUNTED: &str = "cost";

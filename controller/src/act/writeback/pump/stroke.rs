@@ -176,10 +176,15 @@ impl Worker<'_> {
         let mut low = Duration::ZERO;
         if self.is_prompt.get() {
             self.accept.down()?;
+            fault::point("pump.accept.first");
         }
         // A worker that was queued before may still be writing.
         while aim.refused() == Some(refused) && Instant::now() < until && !aim.close_if_near() {
-            low += self.refuse(|| ())?;
+            low += self.refuse(|| {
+                if self.is_prompt.get() {
+                    fault::point("pump.both.low");
+                }
+            })?;
             if !aim.await_refusal(refused, SEEN) {
                 // Far longer than the window: should this processor be taken away now, the limit is likely to be up.
                 aim.meter.wait(BETWEEN);

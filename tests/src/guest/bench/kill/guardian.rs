@@ -1,21 +1,25 @@
-//! The kills whose time counts: the agent while its pump holds the pool limit at zero, and the pump itself there.
+//! The kills whose time counts: the agent while its pump holds the pool limit at zero, and the pump itself there, also
+//! with the accept threshold at zero as well.
 //!
-//! The pump's fault point says when, by the kernel's clock; a thread here looks at the limit all the time.
+//! The pump's fault point says when, by the kernel's clock; a thread here looks at both values all the time.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::cases::{Case, Way};
+use super::cases::{self, Case, Way};
 use super::scene::{Recovery, Scene, said};
 use super::{Line, judge};
 use crate::guest::zswap;
 
 /// The guardian must have the pool limit back so soon after its agent is killed.
 const BOUND: Duration = Duration::from_millis(10);
-/// Kills of each kind.
+/// An agent that lives must have seen so soon that its pump is gone, and have both back.
+const SEEN: Duration = Duration::from_secs(1);
+/// Kills of each kind, where their time is judged.
 const KILLS: usize = 3;
 /// Between two looks at the limit.
 const LOOK: Duration = Duration::from_micros(50);
@@ -23,16 +27,26 @@ const LOOK: Duration = Duration::from_micros(50);
 const AFTER: Duration = Duration::from_millis(300);
 
 /// Who is killed, and the way there.
-const VICTIMS: [(&str, Recovery, Case); 2] = [
+const VICTIMS: [(&str, Recovery, Case); 4] = [
     (
         "kill -9 of the agent while the limit is low",
         Recovery::Restore,
-        Case { fault: "pump.limit.low@parent", way: Way::Round, foreign: false },
+        cases::case(Way::Round, "pump.limit.low@parent"),
     ),
     (
         "kill -9 of the pump while the limit is low",
         Recovery::Itself,
-        Case { fault: "pump.limit.low", way: Way::Pump, foreign: false },
+        cases::case(Way::Pump, "pump.limit.low"),
+    ),
+    (
+        "kill -9 of the agent while limit and threshold are low",
+        Recovery::Restore,
+        cases::crowded(Way::Round, "pump.both.low@parent"),
+    ),
+    (
+        "kill -9 of the pump while limit and threshold are low",
+        Recovery::Itself,
+        cases::crowded(Way::Pump, "pump.both.low"),
     ),
 ];
 
@@ -40,13 +54,17 @@ const VICTIMS: [(&str, Recovery, Case); 2] = [
 /// of an emulated guest stand still when the machine is busy.
 pub(super) fn lines(scene: &mut Scene, is_timed: bool) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
+    let kills = if is_timed { KILLS } else { 1 };
     for (point, recovery, case) in VICTIMS {
-        for _ in 0..KILLS {
+        for _ in 0..kills {
             let (before, begun) = (scene.look()?, Instant::now());
             let mut line = Line::of(point, recovery.name());
-            match watched(|| scene.kill(&case)).and_then(|looks| low_after(&looks, recovery)) {
+            match watched(|| scene.kill(&case)).and_then(|looks| low_after(&looks, &case, recovery)) {
                 Ok(low) => {
                     (line.killed, line.limit_low_micros) = (true, Some(low.as_micros() as u64));
+                    if recovery == Recovery::Itself && low > SEEN {
+                        line.faults.push(format!("the agent took {low:?} to see that its pump is gone"));
+                    }
                     if let Err(error) = scene.recover(&case, recovery) {
                         line.faults.push(format!("{error:#}"));
                     }
@@ -58,29 +76,38 @@ pub(super) fn lines(scene: &mut Scene, is_timed: bool) -> Result<Vec<Line>> {
             lines.push(line);
         }
     }
-    let mut guarded: Vec<u64> = lines[..KILLS].iter().filter_map(|line| line.limit_low_micros).collect();
-    guarded.sort_unstable();
-    // The median: under emulation a processor of the guest may stand still for longer than the bound.
-    if is_timed
-        && let Some(line) = lines.first_mut()
-        && guarded.get(guarded.len() / 2).is_some_and(|micros| u128::from(*micros) > BOUND.as_micros())
-    {
-        line.faults.push(format!("the guardian took {guarded:?} µs, allowed are {BOUND:?}"));
-        line.ok = false;
+    let guarded = lines.chunks_mut(kills).zip(VICTIMS).filter(|(_, (_, by, _))| *by == Recovery::Restore);
+    for (kills, _) in guarded.filter(|_| is_timed) {
+        judge_time(kills);
     }
     Ok(lines)
 }
 
-/// One look at the limit: microseconds of the monotonic clock, and whether it was low.
+/// The guardian's time is the median's: under emulation a processor of the guest may stand still for longer than the bound.
+fn judge_time(kills: &mut [Line]) {
+    let mut low: Vec<u64> = kills.iter().filter_map(|line| line.limit_low_micros).collect();
+    low.sort_unstable();
+    if low.get(low.len() / 2).is_some_and(|micros| u128::from(*micros) > BOUND.as_micros())
+        && let Some(line) = kills.first_mut()
+    {
+        line.faults.push(format!("the guardian took {low:?} µs, allowed are {BOUND:?}"));
+        line.ok = false;
+    }
+}
+
+/// One look: microseconds of the monotonic clock, and whether either value was low.
 type Look = (u64, bool);
 
-/// Carries `kill` out while the limit is looked at.
+/// Carries `kill` out while both values are looked at.
 fn watched(kill: impl FnOnce() -> Result<()>) -> Result<Vec<Look>> {
-    let path = Path::new(zswap::PARAMETERS).join("max_pool_percent");
-    let limit = std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?;
+    let open = |name: &str| {
+        let path = Path::new(zswap::PARAMETERS).join(name);
+        File::open(&path).with_context(|| format!("opening {}", path.display()))
+    };
+    let values = [open("max_pool_percent")?, open("accept_threshold_percent")?];
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let looking = scope.spawn(|| look(&limit, &is_over));
+        let looking = scope.spawn(|| look(&values, &is_over));
         let killed = kill();
         std::thread::sleep(AFTER);
         is_over.store(true, Ordering::Relaxed);
@@ -90,13 +117,16 @@ fn watched(kill: impl FnOnce() -> Result<()>) -> Result<Vec<Look>> {
     })
 }
 
-fn look(limit: &std::fs::File, is_over: &AtomicBool) -> Vec<Look> {
+fn look(values: &[File], is_over: &AtomicBool) -> Vec<Look> {
     use std::os::unix::fs::FileExt;
+    let is_low = |value: &File| {
+        let mut text = [0; 16];
+        value.read_at(&mut text, 0).is_ok_and(|read| text[..read].starts_with(b"0"))
+    };
     let mut looks = Vec::new();
     while !is_over.load(Ordering::Relaxed) {
-        let mut text = [0; 16];
-        let is_low = limit.read_at(&mut text, 0).is_ok_and(|read| text[..read].starts_with(b"0"));
-        looks.push((now(), is_low));
+        // The threshold alone refuses nobody while the pool is not full, but it must come back as well.
+        looks.push((now(), values.iter().any(is_low)));
         std::thread::sleep(LOOK);
     }
     looks
@@ -107,17 +137,18 @@ fn now() -> u64 {
     now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1_000
 }
 
-/// How long after the kill the limit was back at the latest: seen back by the first look after it, and for good where no
-/// agent lives to lower it again.
-fn low_after(looks: &[Look], recovery: Recovery) -> Result<Duration> {
+/// How long after the kill both were back at the latest: seen back by the first look after it, and for good where no
+/// agent lives to lower them again.
+fn low_after(looks: &[Look], case: &Case, recovery: Recovery) -> Result<Duration> {
     let text = said("swaptier-agent");
-    let at = text.split_once("fault point pump.limit.low reached at ").context("the pump says no time")?.1;
+    let reached = format!("fault point {} reached at ", case.name());
+    let at = text.split_once(&reached).context("the pump says no time")?.1;
     let at: u64 = at.split_once(' ').context("a unit")?.0.parse().context("a time")?;
     let after = &looks[looks.partition_point(|(time, _)| *time < at)..];
     let back = match recovery {
         Recovery::Itself => after.iter().position(|(_, is_low)| !is_low),
         _ => Some(after.iter().rposition(|(_, is_low)| *is_low).map_or(0, |last| last + 1)),
     };
-    let (back, _) = back.and_then(|back| after.get(back)).context("the limit was not seen back")?;
+    let (back, _) = back.and_then(|back| after.get(back)).context("the values were not seen back")?;
     Ok(Duration::from_micros(back - at))
 }

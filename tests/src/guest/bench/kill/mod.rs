@@ -156,6 +156,9 @@ fn one(scene: &mut Scene, case: &Case, recovery: Recovery) -> Result<Line> {
 
 /// Compares the host with how it was, verifies the memory, and clears away what should not be there.
 fn judge(scene: &mut Scene, before: &left::Host, line: &mut Line) -> Result<()> {
+    if let Err(error) = scene.calm() {
+        line.faults.push(format!("{error:#}"));
+    }
     let (values, objects) = before.settled_differences()?;
     (line.values_left_changed, line.objects_left) = (values.len(), objects.len());
     line.faults.extend(values.into_iter().chain(objects));

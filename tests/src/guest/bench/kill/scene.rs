@@ -38,6 +38,10 @@ const FOREIGN: &str = "134217728";
 /// The last value the agent sets, always in the hot cgroup: files of a cgroup are set in the order of a plan.
 const LAST: (&str, &str) = ("memory.swap.max", "268435456");
 const STATE: &str = "/var/lib/swaptier";
+/// Stores some thousand pages a second and leaves its processor alone in between, so that zswap's worker begins at once.
+const CROWD: &str = "--hot 16M --warm 0 --cold 0 --hot-rate 4000 --seed 7";
+/// What it may have in RAM. A limit that is only a wish: with stores refused, it is left waiting and not killed.
+const CROWDED: &str = "10M";
 /// A point that is not reached in this time is not reached: loading programs takes its time under emulation.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -67,11 +71,13 @@ impl Recovery {
 pub(super) struct Scene {
     /// An agent that survived the kill.
     survivor: Option<Process>,
+    /// Who stores pages all the time, where the case wants it.
+    crowd: Option<Workload>,
     cold_work: Workload,
     hot_work: Workload,
     cold: Cgroup,
     hot: Cgroup,
-    _beside: [Cgroup; 2],
+    beside: [Cgroup; 2],
     _stage: Stage,
 }
 
@@ -88,7 +94,7 @@ impl Scene {
         let cold_work = Workload::spawn(&cold, "--hot 1M --warm 0 --cold 12M --commands --seed 5")?;
         let hot_work = Workload::spawn(&hot, "--hot 1M --warm 0 --cold 4M --commands --seed 6")?;
         let mut scene =
-            Scene { survivor: None, cold_work, hot_work, cold, hot, _beside: beside, _stage: stage };
+            Scene { survivor: None, crowd: None, cold_work, hot_work, cold, hot, beside, _stage: stage };
         scene.refill()?;
         Ok(scene)
     }
@@ -176,6 +182,10 @@ impl Scene {
         let dialect = if case.way == Way::Gate { "gate" } else { "worker" };
         let until = Instant::now() + PATIENCE;
         self.wait_set(agent)?;
+        if case.crowded {
+            self.beside[0].set("memory.high", CROWDED)?;
+            self.crowd = Some(Workload::spawn(&self.beside[0], CROWD)?);
+        }
         while goes_on(agent)? {
             ensure!(Instant::now() < until, "not reached in {} s{}", PATIENCE.as_secs(), agent.complaints());
             self.refill()?;
@@ -196,6 +206,13 @@ impl Scene {
             }
         }
         Ok(())
+    }
+
+    /// Ends whoever stored pages beside, and who must have kept them.
+    pub(super) fn calm(&mut self) -> Result<()> {
+        let Some(crowd) = self.crowd.take() else { return Ok(()) };
+        self.beside[0].set("memory.high", "max")?;
+        crowd.finish().context("the memory beside").map(drop)
     }
 
     /// Waits until the agent has set the last value of its policies, or is dead.
