@@ -7,6 +7,7 @@ mod drift;
 mod family;
 mod probes;
 mod publish;
+pub(crate) mod record;
 mod rounds;
 
 use std::{
@@ -17,7 +18,7 @@ use std::{
 
 use anyhow::Context as _;
 use swaptier_policies::{
-    Action, History, MapHealth, Plan, PolicySet, Seconds, Snapshot, Writeback, decide, violations,
+    History, MapHealth, Plan, PolicySet, Seconds, Snapshot, SourceFile, Writeback, decide, violations,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -32,6 +33,7 @@ use crate::{
     fault,
     journal::{self, Journal, Undo, UndoError},
     leftovers, map, probe,
+    recording::Decision,
     root::Root,
     sense::{self, CgroupSample, CgroupTree, Sensed},
     serve::{
@@ -126,6 +128,7 @@ struct Agent {
     /// What this host lacks and what that costs.
     lost: Vec<String>,
     journal: Journal,
+    tape: record::Tape,
     tick: u64,
     last_tick: Duration,
     plan: Plan,
@@ -137,7 +140,8 @@ impl Agent {
         let trust = Trust::of(&root);
         let config = config::load(&root, trust, options.config.as_deref())
             .map_err(|e| invalid(anyhow::Error::new(e)))?;
-        let policies = load_policies(&root, &config).map_err(|text| Failure::say(Exit::Invalid, text))?;
+        let (policies, files) =
+            load_policies(&root, &config).map_err(|text| Failure::say(Exit::Invalid, text))?;
         sense::cgroupfs::check(&root).map_err(|error| Failure::new(Exit::Unsupported, error))?;
         refuse_unfit(&root)?;
         if let Err(error) = sense::cgroupfs::raise_file_limit() {
@@ -169,6 +173,7 @@ impl Agent {
             log(&outcome);
         }
         let journal = Journal::start(&state, config.agent.journal).context("opening the journal")?;
+        let tape = record::Tape::start(&root, &options, &config, &files);
         let rounds = Rounds::new(root.clone(), undo.clone(), &config.writeback);
         let (history, plan) = (History::default(), Plan::default());
         let (tick, last_tick) = (0, Duration::ZERO);
@@ -187,6 +192,7 @@ impl Agent {
             probes,
             lost,
             journal,
+            tape,
             tick,
             last_tick,
             plan,
@@ -210,12 +216,20 @@ impl Agent {
         let ready = self.rounds.ready(&facts);
         let snapshot = self.snapshot(&sensed, &view, &ready);
         let every = (self.config.agent.interval.0 / self.config.agent.tick.0.max(1)).max(1);
-        if self.tick.is_multiple_of(every) {
-            self.decide_and_act(&snapshot).await;
-        }
+        let history = self.tape.history(&self.history);
+        let decision = match self.tick.is_multiple_of(every) {
+            true => self.decide_and_act(&snapshot).await,
+            false => None,
+        };
+        let tick = self.tick;
         self.tick += 1;
         self.last_tick = begun.elapsed();
         let status = self.status(&sensed, &snapshot, &view, &ready);
+        if self.tape.is_on() {
+            let made = (history, decision);
+            let frame = record::frame(tick, snapshot, made, &view, status.clone(), Vec::new());
+            self.tape.take(frame);
+        }
         if let Ok(mut place) = published.write() {
             *place = Some(status);
         }
@@ -250,14 +264,15 @@ impl Agent {
         sense::assemble(sensed.clone(), beside)
     }
 
-    async fn decide_and_act(&mut self, snapshot: &Snapshot) {
+    /// Decides, and carries out what is decided. What came of it is given to a recording.
+    async fn decide_and_act(&mut self, snapshot: &Snapshot) -> Option<Decision> {
         self.rounds.tidy();
         self.give_back_what_no_policy_wants();
         let plan = decide(snapshot, &self.policies, &mut self.history);
         let wrong = violations(&plan, snapshot, &self.policies);
         if !wrong.is_empty() {
             tracing::error!(?wrong, "the plan breaks its own rules and is not carried out");
-            return;
+            return Some(Decision { plan, outcomes: Vec::new() });
         }
         fault::point("tick.decided");
         let mut outcomes = Vec::new();
@@ -273,20 +288,20 @@ impl Agent {
             };
             log(&outcome);
             notify(&[sd_notify::NotifyState::Watchdog]);
-            if let (Action::Writeback { cgroup, .. }, Outcome::WroteBack { written, .. }) =
-                (&step.action, &outcome)
-            {
-                self.history.spent(*cgroup, *written, snapshot.at);
-            } else if let Action::Writeback { cgroup, .. } = &step.action {
-                self.history.spent(*cgroup, swaptier_policies::Pages(0), snapshot.at);
-            }
             outcomes.push(outcome);
             fault::point("tick.step");
         }
         fault::point("tick.acted");
         self.journal.append(unix_seconds(), snapshot, &plan, &outcomes);
         fault::point("tick.journalled");
-        self.plan = plan;
+        let decision = Decision { plan, outcomes };
+        decision.book(&mut self.history, snapshot);
+        if !self.tape.is_on() {
+            self.plan = decision.plan;
+            return None;
+        }
+        self.plan = decision.plan.clone();
+        Some(decision)
     }
 
     /// A cgroup that no policy asks anything of any more gets its own values back.
@@ -315,6 +330,7 @@ impl Agent {
             | Ask::Events { .. }
             | Ask::Describe
             | Ask::Metrics => refused(1, "what is published is not asked of the loop".to_owned()),
+            Ask::Record { seconds } => self.tape.answer(seconds),
             Ask::Writeback { cgroup, older_than, pages, dialect, dry_run } => {
                 let Self { rounds, probes, cgroups, tree, root, options, .. } = self;
                 if let Ok(fresh) = tree.read(root) {
@@ -329,8 +345,9 @@ impl Agent {
     /// Reads the policies anew. Faults leave everything as it is.
     fn reload(&mut self) -> Answer {
         match load_policies(&self.root, &self.config) {
-            Ok(policies) => {
+            Ok((policies, files)) => {
                 tracing::info!(policies = policies.len(), "reloaded");
+                self.tape.reloaded(&files);
                 self.policies = policies;
                 Answer::Done { message: format!("{} policies in force", self.policies.len()) }
             }
@@ -388,11 +405,13 @@ fn refuse_unfit(root: &Root) -> Result<(), Failure> {
     if missing.is_empty() { Ok(()) } else { Err(Failure::say(Exit::Unsupported, missing.join("\n"))) }
 }
 
-fn load_policies(root: &Root, config: &Config) -> Result<PolicySet, String> {
+fn load_policies(root: &Root, config: &Config) -> Result<(PolicySet, Vec<SourceFile>), String> {
     let lines = |errors: Vec<String>| errors.join("\n");
     let files = config::policy_files(root, Trust::of(root), &config.agent.policy_dirs)
         .map_err(|errors| lines(errors.iter().map(ToString::to_string).collect()))?;
-    PolicySet::load(&files).map_err(|faults| lines(faults.iter().map(ToString::to_string).collect()))
+    let policies =
+        PolicySet::load(&files).map_err(|faults| lines(faults.iter().map(ToString::to_string).collect()))?;
+    Ok((policies, files))
 }
 
 fn open_undo(root: &Root, state: &Path) -> Result<Undo, Failure> {

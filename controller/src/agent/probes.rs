@@ -63,6 +63,8 @@ pub(super) struct MapView {
     pub(super) counters: BTreeMap<CgroupId, Counters>,
     /// The oldest page in zswap of each cgroup by itself, in seconds.
     pub(super) oldest: BTreeMap<CgroupId, u64>,
+    /// Pages in zswap of each cgroup by itself, by age.
+    pub(super) ages: BTreeMap<CgroupId, [u64; AGE_BUCKETS]>,
     pub(super) health: Health,
     pub(super) recursion_misses: u64,
     /// Slots that were wrong and were put right.
@@ -194,6 +196,8 @@ impl Probes {
             all.and_modify(|sum| *sum = both(sum, counters)).or_insert(*counters);
             let oldest = view.oldest.entry(id).or_default();
             *oldest = (*oldest).max(found.oldest);
+            let ages = view.ages.entry(id).or_insert([0; AGE_BUCKETS]);
+            ages.iter_mut().zip(found.zswap_age).for_each(|(sum, pages)| *sum += pages);
             if let Some(cold) = asked.by.get(&id).and_then(|(_, policy)| view.cold.get_mut(policy)) {
                 cold.pages.0 += found.cold_pages;
                 cold.compressed.0 += found.cold_bytes;

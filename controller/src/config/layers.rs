@@ -82,13 +82,17 @@ pub enum ConfigError {
 /// The settings in force: those of `explicit` if it is given, which must then exist, else of the strongest folder, else
 /// the defaults.
 pub fn load(root: &Root, trust: Trust, explicit: Option<&str>) -> Result<Config, ConfigError> {
-    let source = match explicit {
-        Some(path) => Some(read_trusted(root, trust, path)?),
-        None => strongest(root, trust)?,
-    };
-    match source {
+    match source(root, trust, explicit)? {
         Some(source) => Config::parse(&source).map_err(ConfigError::Invalid),
         None => Ok(Config::default()),
+    }
+}
+
+/// The file that [`load`] reads; `None`: the defaults are in force.
+pub fn source(root: &Root, trust: Trust, explicit: Option<&str>) -> Result<Option<SourceFile>, ConfigError> {
+    match explicit {
+        Some(path) => read_trusted(root, trust, path).map(Some),
+        None => strongest(root, trust),
     }
 }
 

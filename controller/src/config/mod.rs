@@ -5,13 +5,15 @@
 
 use swaptier_policies::{Bytes, Fault, Pages, Seconds, SourceFile};
 
-pub use layers::{ConfigError, POLICY_DIRS, Trust, load, policy_files};
+pub use layers::{ConfigError, POLICY_DIRS, Trust, load, policy_files, source};
+pub use record::{LEAST_FILE, MOST_FILE, RecordConfig};
 
 use crate::act::zswap_params::ZswapSettings;
 use read::{Reader, Table};
 
 mod layers;
 mod read;
+mod record;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,8 @@ pub struct Config {
     pub writeback: WritebackConfig,
     /// `[zswap]`: empty means that the host's zswap is left as it is.
     pub zswap: ZswapSettings,
+    /// `[record]`.
+    pub record: RecordConfig,
 }
 
 /// `[agent]`.
@@ -124,7 +128,7 @@ const DIALECTS: [(&str, DialectChoice); 6] = [
 ];
 
 /// The tables in force, and those that are not yet.
-const TABLES: [&str; 4] = ["agent", "map", "writeback", "zswap"];
+const TABLES: [&str; 5] = ["agent", "map", "writeback", "zswap", "record"];
 const LATER: [&str; 3] = ["area", "metrics", "socket"];
 
 impl Config {
@@ -145,6 +149,7 @@ impl Config {
             map: map(&mut reader, &top),
             writeback: writeback(&mut reader, &top),
             zswap: zswap(&mut reader, &top),
+            record: record::record(&mut reader, &top),
         };
         let faults = reader.into_faults();
         if faults.is_empty() { Ok(config) } else { Err(faults) }

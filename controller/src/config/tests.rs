@@ -20,7 +20,7 @@ fn me() -> Trust {
 #[test]
 fn nothing_said_means_the_defaults() {
     assert_eq!(parse("").unwrap(), Config::default());
-    assert_eq!(parse("[agent]\n[map]\n[writeback]\n[zswap]\n").unwrap(), Config::default());
+    assert_eq!(parse("[agent]\n[map]\n[writeback]\n[zswap]\n[record]\n").unwrap(), Config::default());
 }
 
 #[test]
@@ -45,6 +45,11 @@ fn every_key_lands_in_its_own_field() {
         accept_threshold_percent = 80
         shrinker_enabled = false
         compressor = "zstd"
+        [record]
+        enabled = true
+        folder = "/srv/recordings"
+        file_size = "2M"
+        files = 3
     "#;
     let expected = Config {
         agent: AgentConfig {
@@ -66,6 +71,12 @@ fn every_key_lands_in_its_own_field() {
             accept_threshold_percent: Some(80),
             shrinker_enabled: Some(false),
             compressor: Some("zstd".into()),
+        },
+        record: RecordConfig {
+            enabled: true,
+            folder: Some("/srv/recordings".into()),
+            file_size: Bytes(2 << 20),
+            files: 3,
         },
     };
     assert_eq!(parse(text).unwrap(), expected);

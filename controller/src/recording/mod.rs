@@ -11,6 +11,7 @@ mod frame;
 mod pack;
 mod patch;
 mod read;
+pub mod replay;
 mod write;
 
 pub use block::{Fault, VERSION};

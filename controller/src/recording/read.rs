@@ -188,6 +188,13 @@ impl Recording {
         self.spots.partition_point(|spot| spot.unix_ms <= unix_ms).saturating_sub(1)
     }
 
+    /// The key frame that this frame rests on, or the frame itself: with it the history of the decisions is known.
+    pub fn key_of(&self, index: usize) -> usize {
+        let is_key = |spot: &Spot| spot.key == spot.offset;
+        let before = self.spots.get(..=index).unwrap_or_default();
+        before.iter().rposition(is_key).unwrap_or(0)
+    }
+
     /// What could not be read.
     pub fn losses(&self) -> &[Loss] {
         &self.losses

@@ -56,6 +56,11 @@ pub enum Ask {
     Metrics,
     /// Reads the policies anew. Acts.
     Reload,
+    /// Record the ticks of the next seconds, beside what is recorded anyway; 0: no longer. Acts.
+    Record {
+        /// At most ten minutes: who wants more asks again.
+        seconds: u64,
+    },
     /// One round of write-back. Acts.
     Writeback {
         /// The cgroup's path.
@@ -76,7 +81,7 @@ impl Ask {
     #[must_use]
     pub fn is_act(&self) -> bool {
         match self {
-            Ask::Writeback { .. } | Ask::Reload => true,
+            Ask::Writeback { .. } | Ask::Reload | Ask::Record { .. } => true,
             Ask::Status
             | Ask::Detail { .. }
             | Ask::Subscribe { .. }
@@ -116,6 +121,17 @@ pub enum Answer {
     Done {
         /// What, in one line.
         message: String,
+    },
+    /// To [`Ask::Record`].
+    Recording {
+        /// The folder of its files.
+        folder: String,
+        /// Frames written since the recorder began.
+        frames: u64,
+        /// Their bytes on disk.
+        bytes: u64,
+        /// Frames lost: the disk was slow or full.
+        dropped: u64,
     },
     /// To [`Ask::Writeback`]: the report of the round.
     Round {

@@ -1,0 +1,169 @@
+//! The agent's recorder: when it records, what a frame is made of, and what `swaptier record` is told. How it is stored is
+//! `recording/`'s.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use swaptier_policies::{CgroupId, History, Snapshot, SourceFile};
+
+use super::{Options, probes::MapView};
+use crate::{
+    cli::Exit,
+    config::{self, Config, Trust},
+    probe,
+    recording::{Decision, Frame, Limits, Recorder, Terms},
+    root::Root,
+    serve::{detail::trimmed, events::Event, protocol::Answer, server::refused, status::Status},
+};
+
+/// The longest that a command may have the agent record for. It asks again before that is over.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// The recorder, and why it runs.
+pub(super) struct Tape {
+    recorder: Option<Recorder>,
+    /// `[record] enabled`.
+    is_standing: bool,
+    /// Until when a command wants it.
+    until: Option<Instant>,
+    limits: Limits,
+    terms: Terms,
+}
+
+impl Tape {
+    pub(super) fn start(root: &Root, options: &Options, config: &Config, policies: &[SourceFile]) -> Self {
+        let by = if options.dry_run { "agent --dry-run" } else { "agent" };
+        let terms = terms(root, by, options.config.as_deref(), config, policies);
+        let limits = Limits {
+            folder: root.host_path(config.record.folder(&config.agent.state_dir)),
+            file_size: config.record.file_size.0,
+            files: config.record.files,
+        };
+        let mut tape =
+            Self { recorder: None, is_standing: config.record.enabled, until: None, limits, terms };
+        if tape.is_standing {
+            // An agent that cannot record does all the rest.
+            let _said = tape.begin();
+        }
+        tape
+    }
+
+    fn begin(&mut self) -> Result<(), String> {
+        if self.recorder.is_some() {
+            return Ok(());
+        }
+        let folder = self.limits.folder.display().to_string();
+        match Recorder::start(self.limits.clone(), self.terms.clone()) {
+            Ok(recorder) => {
+                tracing::info!(folder, "recording");
+                self.recorder = Some(recorder);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(folder, %error, "nothing is recorded");
+                Err(format!("{folder}: {error}"))
+            }
+        }
+    }
+
+    /// Before a tick: what decisions remember, if its frame is to be a key.
+    pub(super) fn history(&self, history: &History) -> Option<History> {
+        self.recorder.as_ref().filter(|recorder| recorder.wants_key()).map(|_| history.clone())
+    }
+
+    /// Whether there is anything to do for it.
+    pub(super) fn is_on(&self) -> bool {
+        self.recorder.is_some()
+    }
+
+    /// After a tick: hands its frame over, and ends a recording that nobody wants any more.
+    pub(super) fn take(&mut self, frame: Frame) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.take(frame);
+        }
+        self.end_if_over();
+    }
+
+    fn end_if_over(&mut self) {
+        let is_wanted = self.is_standing || self.until.is_some_and(|until| Instant::now() < until);
+        if !is_wanted && let Some(recorder) = self.recorder.take() {
+            let ((frames, bytes), dropped) = (recorder.written(), recorder.dropped());
+            tracing::info!(frames, bytes, dropped, "the recording ends");
+            // Its last frames may wait for a slow disk; the loop does not.
+            std::thread::spawn(move || drop(recorder));
+            self.until = None;
+        }
+    }
+
+    /// The policies were read anew.
+    pub(super) fn reloaded(&mut self, policies: &[SourceFile]) {
+        self.terms.policies = texts(policies);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.change_terms(self.terms.clone());
+        }
+    }
+
+    /// A command wants the next `seconds` recorded; 0: it does not any more.
+    pub(super) fn answer(&mut self, seconds: u64) -> Answer {
+        if seconds > 0
+            && let Err(error) = self.begin()
+        {
+            return refused(Exit::Failed as u8, format!("nothing can be recorded: {error}"));
+        }
+        self.until = (seconds > 0).then(|| Instant::now() + Duration::from_secs(seconds).min(LONGEST));
+        let (frames, bytes) = self.recorder.as_ref().map_or((0, 0), Recorder::written);
+        let dropped = self.recorder.as_ref().map_or(0, Recorder::dropped);
+        self.end_if_over();
+        let folder = self.limits.folder.display().to_string();
+        Answer::Recording { folder, frames, bytes, dropped }
+    }
+}
+
+/// What a replay needs beside the frames.
+pub(crate) fn terms(
+    root: &Root,
+    by: &str,
+    explicit: Option<&str>,
+    config: &Config,
+    policies: &[SourceFile],
+) -> Terms {
+    let facts = probe::read(root);
+    let host = probe::judge(&facts).into_iter().map(|found| format!("{}: {}", found.area, found.says));
+    let source = config::source(root, Trust::of(root), explicit).ok().flatten();
+    Terms {
+        swaptier: env!("CARGO_PKG_VERSION").to_owned(),
+        by: by.to_owned(),
+        kernel: facts.release.clone().unwrap_or_default(),
+        host: host.collect(),
+        tick: config.agent.tick.0,
+        interval: config.agent.interval.0,
+        config: source.map(|source| (source.name, source.text)),
+        policies: texts(policies),
+    }
+}
+
+fn texts(policies: &[SourceFile]) -> Vec<(String, String)> {
+    policies.iter().map(|file| (file.name.clone(), file.text.clone())).collect()
+}
+
+/// The frame of one tick.
+pub(super) fn frame(
+    tick: u64,
+    snapshot: Snapshot,
+    (history, decision): (Option<History>, Option<Decision>),
+    view: &MapView,
+    status: Status,
+    events: Vec<Event>,
+) -> Frame {
+    let ages: BTreeMap<CgroupId, Vec<u64>> = view
+        .ages
+        .iter()
+        .map(|(id, ages)| (*id, trimmed(ages)))
+        .filter(|(_, ages)| !ages.is_empty())
+        .collect();
+    let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let unix_ms = u64::try_from(unix_ms).unwrap_or(u64::MAX);
+    Frame { tick, unix_ms, snapshot, decision, history, status: Some(status), ages, events }
+}
