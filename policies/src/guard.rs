@@ -5,12 +5,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::decide::{Government, govern, least_round, wanted_valve};
+use crate::area::{AreaKind, Level, PoolView};
+use crate::decide::{Government, HOST, by_ghosts, govern, least_round, pools, wanted_valve};
 use crate::plan::{Action, Plan};
 use crate::policy::PolicySet;
 use crate::rules::Use;
-use crate::snapshot::{MapHealth, Snapshot, Writeback};
-use crate::units::{Limit, Pages};
+use crate::snapshot::{CgroupId, CgroupView, MapHealth, Snapshot, Writeback};
+use crate::units::{Limit, Pages, Share};
 
 /// One step that must not be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub enum Broken {
     NotCold,
     /// More than one round, or less than a round is worth.
     NotOneRound,
+    /// Pages could be written to an area without storage, or to a disk that is full.
+    GateClosed,
 }
 
 impl fmt::Display for Violation {
@@ -59,6 +62,7 @@ impl fmt::Display for Violation {
             Broken::CannotWriteBack => "the host cannot write back, or the map is not exact",
             Broken::NotCold => "the pages are not known to be cold",
             Broken::NotOneRound => "the pages are not one round",
+            Broken::GateClosed => "nothing may be written to the swap areas now",
         };
         write!(f, "step {}: {broken}", self.step)
     }
@@ -103,6 +107,9 @@ fn overlaps(plan: &Plan, step: usize, snap: &Snapshot) -> bool {
 
 fn judge(action: &Action, name: &str, snap: &Snapshot, government: &Government<'_>) -> Vec<Broken> {
     let Some(view) = snap.cgroups.get(&action.cgroup()) else { return vec![Broken::NoSuchCgroup] };
+    if name == HOST {
+        return judge_host(action, view, snap);
+    }
     let policy = match government.get(&action.cgroup()) {
         Some(governed) if governed.policy.name() == name => governed.policy,
         _ => return vec![Broken::NotItsPolicy],
@@ -115,16 +122,20 @@ fn judge(action: &Action, name: &str, snap: &Snapshot, government: &Government<'
         Action::SetZswapWriteback { to, .. } => match view.zswap_writeback {
             None => vec![Broken::Unknown],
             Some(now) if now == to => vec![Broken::Idle],
-            Some(_) if wanted_valve(tiers).is_none_or(|(wanted, _)| wanted != to) => {
-                vec![Broken::NotAskedFor]
-            }
-            Some(_) => Vec::new(),
+            Some(_) if to && must_be_closed(snap) => vec![Broken::GateClosed],
+            Some(_) => match wanted_valve(tiers) {
+                Some((wanted, _)) if wanted == to || may_be_closed(snap) => Vec::new(),
+                _ => vec![Broken::NotAskedFor],
+            },
         },
         Action::Writeback { older_than, pages, .. } => {
             let Some(rule) = policy.demote() else { return vec![Broken::NotAskedFor] };
             let mut broken = Vec::new();
             if !matches!((&snap.host.writeback, &snap.host.map), (Writeback::Ready(_), MapHealth::Exact)) {
                 broken.push(Broken::CannotWriteBack);
+            }
+            if must_be_closed(snap) || any_pool(snap, |pool| pool.marks.demote) {
+                broken.push(Broken::GateClosed);
             }
             let cold =
                 view.cold.filter(|cold| cold.older_than == rule.older_than && older_than == rule.older_than);
@@ -139,6 +150,46 @@ fn judge(action: &Action, name: &str, snap: &Snapshot, government: &Government<'
             broken
         }
     }
+}
+
+/// What is done for the host's areas: the root's valve is closed, and limits right below the root are lowered.
+fn judge_host(action: &Action, view: &CgroupView, snap: &Snapshot) -> Vec<Broken> {
+    match *action {
+        Action::SetZswapWriteback { cgroup: CgroupId::ROOT, to: false } if may_be_closed(snap) => {
+            match view.zswap_writeback {
+                None => vec![Broken::Unknown],
+                Some(false) => vec![Broken::Idle],
+                Some(true) => Vec::new(),
+            }
+        }
+        Action::SetSwapMax { to, .. }
+            if view.parent == Some(CgroupId::ROOT) && any_pool(snap, |pool| pool.marks.demote) =>
+        {
+            let mut broken = limit(view.swap_max, to, snap);
+            if view.swap_max.is_some_and(|now| to > now) {
+                broken.push(Broken::NotAskedFor);
+            }
+            broken
+        }
+        _ => vec![Broken::NotAskedFor],
+    }
+}
+
+/// Whether pages of whoever swaps land in a ghost, or a pool is past the mark at which nothing is written; by the
+/// snapshot alone.
+fn must_be_closed(snap: &Snapshot) -> bool {
+    by_ghosts(&snap.host.areas, false).is_some() || any_pool(snap, |pool| pool.marks.of(Level::Closed))
+}
+
+/// Whether closing can be right at all: it lasts longer than what made it necessary.
+fn may_be_closed(snap: &Snapshot) -> bool {
+    snap.host.areas.iter().any(|area| area.kind.is_ghost()) || any_pool(snap, |pool| pool.marks.demote)
+}
+
+/// Whether some pool is as full as this mark, or it is not known how full it is.
+fn any_pool(snap: &Snapshot, mark: impl Fn(&PoolView) -> Share) -> bool {
+    let is_dark = snap.host.areas.iter().any(|area| area.kind == AreaKind::Virtual && area.pool.is_none());
+    is_dark || pools(&snap.host.areas).any(|pool| pool.refuses || pool.fullest().1 >= mark(pool))
 }
 
 fn limit(now: Option<Limit>, to: Limit, snap: &Snapshot) -> Vec<Broken> {

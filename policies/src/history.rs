@@ -1,7 +1,7 @@
-//! What a decision remembers of the rounds before: budgets spent, and rounds that wrote nothing.
+//! What a decision remembers: budgets spent, rounds that wrote nothing, how far each pool had come.
 //!
 //! The only memory of `decide`: serialisable, and bounded by the living cgroups. The agent tells it what a round
-//! wrote ([`History::spent`]); everything else a decision knows comes from the snapshot.
+//! wrote ([`History::spent`]), and shows it every tick's areas ([`History::watch`]); everything else a decision knows comes from the snapshot.
 //!
 //! Properties: the sum of a day's rounds never passes `budget.day`; over any span the rounds never pass
 //! `budget.round + budget.rate × span`; a cgroup that is gone leaves nothing behind.
@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::area::Level;
+use crate::plan::Closed;
 use crate::rules::Budget;
 use crate::snapshot::{CgroupId, Snapshot};
 use crate::units::{ByteRate, Bytes, Pages, Seconds};
@@ -20,6 +22,24 @@ pub struct History {
     day: u32,
     page_size: Bytes,
     ledgers: BTreeMap<CgroupId, Ledger>,
+    /// What is remembered of the swap areas: never more than there are.
+    #[serde(default)]
+    pub(crate) areas: AreaMemory,
+}
+
+/// What is remembered of the swap areas, for marks that are left lower than they are met.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct AreaMemory {
+    /// How far each pool had come.
+    pub(crate) levels: BTreeMap<String, Level>,
+    /// The areas before a ghost were about full.
+    pub(crate) is_near: bool,
+    /// Why the gate was to be closed at the last look.
+    pub(crate) closed: Option<Closed>,
+    /// While it was to be closed it was seen shut.
+    pub(crate) was_shut: bool,
+    /// Since when each area that is on has had no slot in use; `None`: it has some.
+    pub(crate) empty_since: BTreeMap<String, Option<Seconds>>,
 }
 
 /// What one cgroup has spent. Budgets are counted in *original* bytes.
@@ -40,7 +60,7 @@ pub(crate) struct Ledger {
 
 impl Default for History {
     fn default() -> Self {
-        History { day: 0, page_size: Bytes(4096), ledgers: BTreeMap::new() }
+        History { day: 0, page_size: Bytes(4096), ledgers: BTreeMap::new(), areas: AreaMemory::default() }
     }
 }
 

@@ -7,8 +7,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod area;
 pub mod decide;
+mod event;
 mod file;
+pub mod growth;
 pub mod guard;
 pub mod history;
 pub mod layer;
@@ -20,12 +23,14 @@ pub mod rules;
 pub mod snapshot;
 pub mod units;
 
-pub use decide::decide;
+pub use area::{AreaKind, AreaView, Blocks, Fill, Level, Marks, Part, PoolView};
+pub use decide::{HOST, decide, is_due, refusal};
+pub use event::Event;
 pub use file::fault::{Fault, Faults, SourceFile};
 pub use guard::{Violation, violations};
 pub use history::History;
 pub use layer::layer;
-pub use plan::{Action, Held, Hold, Plan, Reason, Step};
+pub use plan::{Action, Closed, Held, Hold, Plan, Reason, Step};
 pub use policy::{Policy, PolicySet, Standing};
 pub use snapshot::{CgroupId, CgroupView, Cold, HostView, MapHealth, Snapshot, Tiers, Writeback};
 pub use units::{ByteRate, Bytes, Limit, Pages, Seconds, Share, ShareRate};

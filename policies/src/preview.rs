@@ -69,6 +69,11 @@ fn write_back(snap: &mut Snapshot, cgroup: CgroupId, pages: Pages) {
             cold.compressed = cold.compressed.saturating_sub(compressed);
         }
     });
+    // Which area a page is in is not known here: each pool may get all of them.
+    for pool in snap.host.areas.iter_mut().filter_map(|area| area.pool.as_mut()) {
+        let blocks = original.0.checked_div(pool.block.0).unwrap_or(0);
+        pool.data.used.0 = pool.data.used.0.saturating_add(blocks).min(pool.data.total.0);
+    }
     less(&mut snap.host.pool_compressed, compressed);
     less(&mut snap.host.pool_original, original);
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::area::AreaView;
 use crate::units::{Bytes, Limit, Pages, Seconds, Share};
 
 /// A cgroup's identity: the kernfs inode of its directory. A path is only a label and can be reused.
@@ -52,6 +53,9 @@ pub struct HostView {
     pub swap_total: Bytes,
     /// `SwapFree` of /proc/meminfo.
     pub swap_free: Bytes,
+    /// The swap areas that are on, in the order of /proc/swaps.
+    #[serde(default)]
+    pub areas: Vec<AreaView>,
     /// Which write-back dialect this host speaks.
     pub writeback: Writeback,
     /// Whether the shadow map can be trusted.

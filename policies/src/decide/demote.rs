@@ -4,8 +4,8 @@
 //! what `budget.rate` has granted. Budgets count *original* bytes, each cgroup by itself. Age is the law: a full
 //! zswap makes no page older, it is only reported.
 //!
-//! Free swap is not a bound: a page in zswap owns its slot on the device already. A virtual area whose disk can run
-//! out will need one.
+//! Free swap is not a bound: a page in zswap owns its slot on the device already. What the pool of a virtual area takes
+//! until its mark is one, for all rounds of a plan together.
 //!
 //! A write-back of a cgroup takes its whole subtree. So that no page is counted twice and no policy is overridden
 //! from above, a cgroup below which another one has `[tiers]` of its own (and the memory controller) is left to
@@ -40,22 +40,31 @@ pub(super) fn covered(snap: &Snapshot, government: &Government<'_>) -> BTreeMap<
     covered.into_iter().map(|(above, below)| (above, below.id)).collect()
 }
 
+/// The bytes *on disk* that rounds may still take, `None` where nothing bounds them; or why no round may.
+pub(super) type Disk = Result<Option<Bytes>, Hold>;
+
 /// The round of one cgroup; if there is none, why.
 pub(super) fn round(
     governed: Governed<'_>,
     snap: &Snapshot,
     government: &Government<'_>,
-    covered: &BTreeMap<CgroupId, CgroupId>,
+    (covered, disk): (&BTreeMap<CgroupId, CgroupId>, &mut Disk),
     history: &mut History,
     held: &mut Vec<Held>,
 ) -> Option<Step> {
     let rule = governed.policy.demote()?;
     let ledger = history.ledger(governed.id, rule.budget.rate, snap.at);
-    let ready = may_write(governed, snap, government, covered).and_then(|()| known_cold(governed, rule));
-    let decided =
-        ready.and_then(|cold| bounded(cold, rule, &ledger, snap).map(|(pages, bound)| (cold, pages, bound)));
+    let ready = may_write(governed, snap, government, covered)
+        .and_then(|()| disk.clone())
+        .and_then(|room| Ok((room, known_cold(governed, rule)?)));
+    let decided = ready.and_then(|(room, cold)| {
+        bounded(cold, rule, &ledger, room, snap).map(|(pages, bound)| (cold, pages, bound))
+    });
     let (step, pages) = match decided {
         Ok((cold, pages, bound)) => {
+            if let Ok(Some(room)) = disk {
+                *room = room.saturating_sub(pages.bytes(snap.page_size));
+            }
             let action = Action::Writeback { cgroup: governed.id, older_than: rule.older_than, pages };
             let Cold { older_than, pages: all, oldest, .. } = cold;
             (Some(governed.step(action, Reason::Cold { cold: all, oldest, older_than, bound })), pages)
@@ -136,7 +145,13 @@ pub(crate) fn least_round(budget: &Budget, page_size: Bytes) -> Pages {
 }
 
 /// How many pages go, and what set that number.
-fn bounded(cold: Cold, rule: &DemoteRule, ledger: &Ledger, snap: &Snapshot) -> Result<(Pages, Bound), Hold> {
+fn bounded(
+    cold: Cold,
+    rule: &DemoteRule,
+    ledger: &Ledger,
+    room: Option<Bytes>,
+    snap: &Snapshot,
+) -> Result<(Pages, Bound), Hold> {
     let (budget, page_size) = (&rule.budget, snap.page_size);
     let least = least_round(budget, page_size);
     if cold.pages == Pages(0) {
@@ -152,6 +167,7 @@ fn bounded(cold: Cold, rule: &DemoteRule, ledger: &Ledger, snap: &Snapshot) -> R
         (Some(budget.round), Bound::Round),
         (ledger.day_left(budget), Bound::Day),
         (ledger.rate_left(budget), Bound::Rate),
+        (room, Bound::Pool),
     ];
     let (mut pages, mut bound) = (cold.pages, Bound::AllCold);
     for (left, which) in budgets {

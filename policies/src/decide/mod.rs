@@ -1,7 +1,8 @@
 //! Snapshot and policies → plan. Cannot fail, cannot act.
 //!
-//! Cgroups are taken in the order of their paths: first all limits (`tiers`), then all demotions (`demote`). A
-//! cgroup without a policy, and the root, get nothing. Called by the agent each policy interval, by `--dry-run` and
+//! First what the swap areas themselves ask for (`gate`). Then cgroups are taken in the order of their paths: first
+//! all limits (`tiers`), then all demotions (`demote`). A cgroup without a policy, and the root, get nothing of a
+//! policy. Called by the agent each policy interval, by `--dry-run` and
 //! by replay.
 //!
 //! Properties, each with a law in `tests/laws.rs`:
@@ -12,6 +13,7 @@
 //! - other ids for the same tree give the same plan but for the ids.
 
 mod demote;
+mod gate;
 mod tiers;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,8 @@ use crate::policy::{Policy, PolicySet};
 use crate::snapshot::{CgroupId, CgroupView, Snapshot};
 
 pub(crate) use demote::least_round;
+pub use gate::{HOST, is_due, refusal};
+pub(crate) use gate::{by_ghosts, look, pools};
 pub(crate) use tiers::wanted_valve;
 
 /// A cgroup and the policy it has.
@@ -63,11 +67,16 @@ pub fn decide(snap: &Snapshot, policies: &PolicySet, history: &mut History) -> P
 
     let covered = demote::covered(snap, &government);
 
+    gate::look(snap, history);
     let (mut plan, mut rounds) = (Plan::default(), Vec::new());
+    let has_tiers = |id| government.get(&id).is_some_and(|governed| governed.policy.tiers().is_some());
+    gate::close(snap, history, &mut plan, has_tiers);
+    let mut disk = gate::may_demote(snap, history);
     for governed in in_order {
         if governed.view.has_memory() {
-            tiers::limit(governed, snap, &mut plan);
-            rounds.extend(demote::round(governed, snap, &government, &covered, history, &mut plan.held));
+            tiers::limit(governed, snap, history, &mut plan);
+            let room = (&covered, &mut disk);
+            rounds.extend(demote::round(governed, snap, &government, room, history, &mut plan.held));
         } else if governed.policy.tiers().is_some() {
             plan.held.push(governed.held(Hold::NoController));
         }

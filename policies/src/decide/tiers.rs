@@ -11,13 +11,15 @@
 //! and opened after they are set, so that no page takes a way that neither the old nor the new state allows.
 
 use super::Governed;
+use super::gate::{self, Gate};
+use crate::history::History;
 use crate::plan::{Action, Basis, Hold, Plan, Reason, Valve, Whole};
 use crate::rules::{Amount, Overflow, TierRule, Use};
 use crate::snapshot::{CgroupView, Snapshot};
 use crate::units::{Bytes, Limit, Share};
 
 /// Adds the steps and holds of one cgroup's limits.
-pub(super) fn limit(governed: Governed<'_>, snap: &Snapshot, plan: &mut Plan) {
+pub(super) fn limit(governed: Governed<'_>, snap: &Snapshot, history: &History, plan: &mut Plan) {
     let Some(rule) = governed.policy.tiers() else { return };
     let view = governed.view;
     if rule.uses.zswap() && !snap.host.zswap_enabled {
@@ -26,8 +28,9 @@ pub(super) fn limit(governed: Governed<'_>, snap: &Snapshot, plan: &mut Plan) {
     if rule.uses != Use::Nothing && snap.host.swap_total == Bytes(0) {
         plan.held.push(governed.held(Hold::NoDisk));
     }
-    let valve = wanted_valve(rule);
-    if let Some((false, because)) = valve {
+    let (valve, hold) = gated(wanted_valve(rule), &gate::gate(snap, history));
+    plan.held.extend(hold.map(|hold| governed.held(hold)));
+    if let Some((false, because)) = &valve {
         set_valve(governed, false, because, plan);
     }
     if let Some(wanted) = wanted_zswap(rule, view, snap) {
@@ -35,9 +38,45 @@ pub(super) fn limit(governed: Governed<'_>, snap: &Snapshot, plan: &mut Plan) {
         set_limit(governed, "memory.zswap.max", view.zswap_max, wanted, step, snap, plan);
     }
     let step = |to| Action::SetSwapMax { cgroup: governed.id, to };
-    set_limit(governed, "memory.swap.max", view.swap_max, wanted_swap(rule, view, snap), step, snap, plan);
-    if let Some((true, because)) = valve {
+    let wanted =
+        wanted_swap(rule, view, snap).and_then(|wanted| within_the_disk(wanted, view, snap, history));
+    set_limit(governed, "memory.swap.max", view.swap_max, wanted, step, snap, plan);
+    if let Some((true, because)) = &valve {
         set_valve(governed, true, because, plan);
+    }
+}
+
+/// What the valve is to read, with the reason for it.
+type Wish = Option<(bool, Reason)>;
+
+/// What becomes of a policy's wish for its valve at the gate, and what is held back there. Only an open valve is the
+/// gate's business: one that a policy closes stays that policy's.
+fn gated(wanted: Option<(bool, Valve)>, gate: &Gate) -> (Wish, Option<Hold>) {
+    match (wanted, gate) {
+        (Some((true, _)), Gate::Closed(because)) => {
+            let reason = Reason::Gate { because: because.clone(), reopened: false };
+            (Some((false, reason)), Some(Hold::Gate(because.clone())))
+        }
+        (Some((true, _)), Gate::Unknown(what)) => (None, Some(Hold::Unknown(what.clone()))),
+        (wanted, _) => (wanted.map(|(to, because)| (to, Reason::Valve { from: !to, because })), None),
+    }
+}
+
+/// What a full disk under a virtual area leaves of a wanted limit. A limit further down is covered by the one at the
+/// top.
+fn within_the_disk(wanted: (Limit, Basis), view: &CgroupView, snap: &Snapshot, history: &History) -> Wanted {
+    if let Some(what) = gate::dark(snap) {
+        return Err(Hold::Unknown(what));
+    }
+    let Some((pool, used)) = gate::stopped(snap, history).filter(|_| gate::is_top(view)) else {
+        return Ok(wanted);
+    };
+    let basis = Basis::PoolFull { pool, used };
+    match (gate::clamp(view, snap)?, view.swap_max) {
+        (Some((_, to)), _) if to < wanted.0 => Ok((to, basis)),
+        // Low enough already: it is not raised.
+        (None, Some(now)) if now < wanted.0 => Ok((now, basis)),
+        _ => Ok(wanted),
     }
 }
 
@@ -117,12 +156,12 @@ fn set_limit(
     }
 }
 
-fn set_valve(governed: Governed<'_>, to: bool, because: Valve, plan: &mut Plan) {
+fn set_valve(governed: Governed<'_>, to: bool, reason: &Reason, plan: &mut Plan) {
     match governed.view.zswap_writeback {
         None => plan.held.push(governed.held(Hold::Unknown("memory.zswap.writeback".to_owned()))),
         Some(from) if from != to => {
             let action = Action::SetZswapWriteback { cgroup: governed.id, to };
-            plan.steps.push(governed.step(action, Reason::Valve { from, because }));
+            plan.steps.push(governed.step(action, reason.clone()));
         }
         Some(_) => {}
     }

@@ -7,6 +7,7 @@ mod show;
 
 use serde::{Deserialize, Serialize};
 
+use crate::area::{Level, Part, PoolView};
 use crate::snapshot::CgroupId;
 use crate::units::{Bytes, Limit, Pages, Seconds, Share};
 
@@ -24,7 +25,7 @@ pub struct Plan {
 pub struct Step {
     /// What to do.
     pub action: Action,
-    /// File name of the policy that asks for it.
+    /// File name of the policy that asks for it; [`crate::HOST`] where it is the host's areas that do.
     pub policy: String,
     /// Why, with the numbers.
     pub reason: Reason,
@@ -97,6 +98,13 @@ pub enum Reason {
         /// What makes the policy want the other.
         because: Valve,
     },
+    /// `memory.zswap.writeback` reads 1, and nothing may be written to the swap areas.
+    Gate {
+        /// Why not.
+        because: Closed,
+        /// It was closed before: somebody else opened it.
+        reopened: bool,
+    },
     /// There are cold pages and room in the budgets.
     Cold {
         /// Pages at least `older_than` old.
@@ -111,7 +119,7 @@ pub enum Reason {
 }
 
 /// Where a wanted limit comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Basis {
     /// The tier is not in `tiers.use`.
     TierUnused,
@@ -128,6 +136,64 @@ pub enum Basis {
         /// How much that is.
         whole: Bytes,
     },
+    /// The disk under a virtual area is full: nothing more is swapped out.
+    PoolFull {
+        /// The pool.
+        pool: String,
+        /// The part of it in use.
+        used: Share,
+    },
+}
+
+/// Why nothing may be written to the swap areas.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Closed {
+    /// Only areas without storage are on.
+    OnlyGhosts {
+        /// One of them.
+        ghost: String,
+    },
+    /// A ghost is filled no later than the first area with storage.
+    GhostFirst {
+        /// The ghost.
+        ghost: String,
+        /// The first area with storage.
+        disk: String,
+    },
+    /// Pages are in a ghost, after the areas before it were full.
+    GhostUsed {
+        /// The ghost.
+        ghost: String,
+        /// Its slots in use.
+        used: Pages,
+    },
+    /// The areas before a ghost are about full: the next page lands in it.
+    GhostNext {
+        /// The ghost.
+        ghost: String,
+        /// The first area with storage.
+        disk: String,
+    },
+    /// A pool met its mark.
+    Pool {
+        /// The pool.
+        pool: String,
+        /// What of it.
+        part: Part,
+        /// The part in use.
+        used: Share,
+        /// How far that is.
+        level: Level,
+        /// The gate opens again below this.
+        below: Share,
+    },
+}
+
+impl Closed {
+    pub(crate) fn pool(pool: &PoolView, level: Level) -> Self {
+        let (part, used) = pool.fullest();
+        Closed::Pool { pool: pool.name.clone(), part, used, level, below: pool.marks.demote }
+    }
 }
 
 /// What a share is a share of.
@@ -163,6 +229,8 @@ pub enum Bound {
     Day,
     /// `demote.budget.rate`.
     Rate,
+    /// What the pool of a virtual area takes until its mark.
+    Pool,
 }
 
 /// Something not done.
@@ -232,4 +300,19 @@ pub enum Hold {
     LeftToBelow(CgroupId),
     /// This cgroup above keeps `memory.zswap.writeback` at 0, and no policy that demotes has closed it.
     ClosedAbove(CgroupId),
+    /// Nothing may be written to the swap areas.
+    Gate(Closed),
+    /// The pool of a virtual area is too full for demotion.
+    PoolMark {
+        /// The pool.
+        pool: String,
+        /// What of it.
+        part: Part,
+        /// The part in use.
+        used: Share,
+        /// Where demotion stops.
+        mark: Share,
+        /// Where it goes on.
+        resume: Share,
+    },
 }

@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use super::{Action, Basis, Bound, Hold, Plan, Reason, Valve, Whole};
+use super::{Action, Basis, Bound, Closed, Hold, Plan, Reason, Valve, Whole};
+use crate::area::Level;
 use crate::snapshot::{CgroupId, Snapshot};
 
 impl Plan {
@@ -54,6 +55,10 @@ impl fmt::Display for Reason {
         match self {
             Reason::Limit { from, to, basis } => write!(f, "is {from}, wanted {to}: {basis}"),
             Reason::Valve { from, because } => write!(f, "is {}: {because}", u8::from(*from)),
+            Reason::Gate { because, reopened: false } => write!(f, "is 1: {because}"),
+            Reason::Gate { because, reopened: true } => {
+                write!(f, "somebody opened it again; closed again: {because}")
+            }
             Reason::Cold { cold, oldest, older_than, bound } => {
                 write!(f, "{cold} in zswap for {older_than} or longer, the oldest for {oldest}; {bound}")
             }
@@ -68,6 +73,33 @@ impl fmt::Display for Basis {
             Basis::Unlimited => f.write_str("the policy sets no limit"),
             Basis::Given => f.write_str("the policy gives it"),
             Basis::ShareOf { share, of, whole } => write!(f, "{share} of {of} ({whole})"),
+            Basis::PoolFull { pool, used } => {
+                write!(f, "{used} of the pool {pool} is in use: nothing more is swapped out")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Closed::OnlyGhosts { ghost } => {
+                write!(f, "no swap area that is on has storage ({ghost} is a ghost)")
+            }
+            Closed::GhostFirst { ghost, disk } => {
+                write!(f, "the ghost {ghost} is filled no later than {disk}, by their priorities")
+            }
+            Closed::GhostUsed { ghost, used } => write!(f, "the ghost {ghost} has {used}"),
+            Closed::GhostNext { ghost, disk } => {
+                write!(f, "{disk} is about full, and the ghost {ghost} comes next")
+            }
+            Closed::Pool { pool, part, used, level, below } => {
+                let why = match level {
+                    Level::Stopped => "nothing more is swapped out either",
+                    _ => "what zswap refuses stays in RAM",
+                };
+                write!(f, "{used} of the {part} of the pool {pool} is in use: {why}, until below {below}")
+            }
         }
     }
 }
@@ -99,6 +131,7 @@ impl fmt::Display for Bound {
             Bound::Round => "bounded by `budget.round`",
             Bound::Day => "bounded by what is left of `budget.day`",
             Bound::Rate => "bounded by `budget.rate`",
+            Bound::Pool => "bounded by what the pool takes until its mark",
         })
     }
 }
@@ -113,6 +146,7 @@ impl fmt::Display for Hold {
                     Bound::AllCold | Bound::Round => "budget.round",
                     Bound::Day => "budget.day",
                     Bound::Rate => "budget.rate",
+                    Bound::Pool => "marks.demote",
                 };
                 match (bound, wait) {
                     (_, Some(wait)) => {
@@ -120,6 +154,9 @@ impl fmt::Display for Hold {
                     }
                     (Bound::Day, None) => {
                         write!(f, "`{name}` has {left} (original) left, full again when the day changes")
+                    }
+                    (Bound::Pool, None) => {
+                        write!(f, "the pool takes {left} (on disk) until its mark `{name}`")
                     }
                     _ => write!(f, "`{name}` of {left} is less than one page"),
                 }
@@ -138,6 +175,11 @@ impl fmt::Display for Hold {
             Hold::ZswapOff => f.write_str("zswap is off on this host"),
             Hold::Cooldown(wait) => write!(f, "the last round is recent, the next may come in {wait}"),
             Hold::LeftToBelow(id) => write!(f, "cgroup {} below has a policy of its own", id.0),
+            Hold::Gate(because) => write!(f, "nothing may be written to the swap areas: {because}"),
+            Hold::PoolMark { pool, part, used, mark, resume } => {
+                let part_of = format_args!("{used} of the {part} of the pool {pool} is in use");
+                write!(f, "{part_of}: nothing is demoted from {mark} on until below {resume}")
+            }
             Hold::ClosedAbove(id) => {
                 write!(
                     f,

@@ -70,6 +70,7 @@ proptest! {
         let plan = decide(&snap, &set, &mut history);
         book(&plan, &mut history, snap.at);
         let after = plan.preview(&snap);
+        prop_assert!(after.host.areas.len() == snap.host.areas.len());
         let again = decide(&after, &set, &mut history);
         prop_assert!(again.steps.is_empty(), "first:\n{}again:\n{}", plan.describe(&snap), again.describe(&after));
     }
@@ -101,6 +102,66 @@ proptest! {
                 Action::Writeback { .. } => view.cold.is_some() && view.zswap_writeback.is_some(),
             };
             prop_assert!(known, "{:?}", step);
+        }
+    }
+
+    #[test]
+    fn nothing_opens_a_way_into_a_ghost_or_a_full_pool(snap in snapshot(), set in policy_set()) {
+        let mut history = History::default();
+        let plan = decide(&snap, &set, &mut history);
+        let areas = &snap.host.areas;
+        let disk = areas.iter().filter(|a| !a.kind.is_ghost()).map(|a| a.priority).max();
+        let is_ghost_used = areas.iter().any(|a| {
+            a.kind.is_ghost() && (a.used > Pages(0) || disk.is_none_or(|disk| a.priority >= disk))
+        });
+        let pools = areas.iter().filter_map(|a| a.pool.as_ref());
+        let is_full = pools.into_iter().any(|p| p.parts().iter().any(|(_, used)| *used >= p.marks.close));
+        if is_ghost_used || is_full {
+            for step in &plan.steps {
+                prop_assert!(!matches!(step.action, Action::SetZswapWriteback { to: true, .. }), "{step:?}");
+                prop_assert!(!matches!(step.action, Action::Writeback { .. }), "{step:?}");
+            }
+            let root = plan.preview(&snap).cgroups[&CgroupId::ROOT].zswap_writeback;
+            prop_assert_ne!(root, Some(true), "the root's valve stays open");
+        }
+    }
+
+    #[test]
+    fn rounds_never_take_a_pool_past_its_mark(snap in snapshot(), set in policy_set()) {
+        let plan = decide(&snap, &set, &mut History::default());
+        let rounds = plan.steps.iter().filter_map(|step| match step.action {
+            Action::Writeback { pages, .. } => Some(u128::from(pages.0) * u128::from(snap.page_size.0)),
+            _ => None,
+        });
+        let written: u128 = rounds.sum();
+        for pool in snap.host.areas.iter().filter_map(|area| area.pool.as_ref()).filter(|_| written > 0) {
+            let mark = u128::from(pool.data.total.0) * u128::from(pool.block.0) * u128::from(pool.marks.demote.0);
+            let used = u128::from(pool.data.used.0) * u128::from(pool.block.0) + written;
+            prop_assert!(used * 1_000_000 <= mark, "{written} B into {pool:?}");
+        }
+    }
+
+    #[test]
+    fn looking_twice_tells_nothing_twice(snap in snapshot()) {
+        let mut history = History::default();
+        history.watch(&snap);
+        let seen = history.clone();
+        let again = history.watch(&snap);
+        prop_assert_eq!(&seen, &history);
+        prop_assert!(again.iter().all(|e| matches!(e, crate::Event::GateOpenedByOthers { .. })), "{again:?}");
+    }
+
+    #[test]
+    fn a_pool_that_fills_steadily_goes_through_its_levels_in_order(steps in proptest::collection::vec(0i64..60, 1..200)) {
+        use crate::area::{Level, Marks};
+        let (marks, mut level, mut fill) = (Marks::default(), Level::Free, 0i64);
+        for (n, step) in steps.iter().enumerate() {
+            // Up and down again, never by more than 6 % of the pool, which is less than two marks are apart.
+            fill = (fill + if (n / 30) % 2 == 0 { *step } else { -*step }).clamp(0, 1000);
+            let next = marks.level(Share(fill as u32 * 1000), level);
+            prop_assert!((next as i32 - level as i32).abs() <= 1, "{level} -> {next} at {fill}");
+            prop_assert_eq!(marks.level(Share(fill as u32 * 1000), next), next, "a level must not change by itself");
+            level = next;
         }
     }
 

@@ -1,7 +1,9 @@
 //! Worked cases and laws of the decision. What a literal world looks like is here; the stories are in the files.
 
+mod areas;
 mod cases;
 mod document;
+mod growth;
 mod guard;
 mod hostile;
 mod laws;
@@ -12,6 +14,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
+use crate::area::{AreaKind, AreaView};
 use crate::snapshot::{CgroupId, CgroupView, Cold, HostView, MapHealth, Snapshot, Tiers, Writeback};
 use crate::units::{Bytes, Limit, Pages, Seconds};
 use crate::{History, Plan, PolicySet, SourceFile, decide, violations};
@@ -53,11 +56,19 @@ fn host() -> Snapshot {
             accept_threshold: None,
             swap_total: Bytes(4 * GIB),
             swap_free: Bytes(GIB),
+            areas: Vec::new(),
             writeback: Writeback::Ready("worker".to_owned()),
             map: MapHealth::Exact,
         },
         cgroups: BTreeMap::from([(CgroupId::ROOT, root)]),
     }
+}
+
+/// An area of 262,144 slots (1 GiB) of which none is used.
+fn area(name: &str, kind: AreaKind, priority: i32) -> AreaView {
+    let (name, path) = (name.to_owned(), format!("/dev/{name}"));
+    let (slots, used) = (Pages(GIB / 4096), Pages(0));
+    AreaView { name, path, number: None, kind, priority, slots, used, pool: None }
 }
 
 /// A cgroup of which nothing is known.

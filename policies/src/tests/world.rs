@@ -4,9 +4,10 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use super::{blank, file, host};
+use super::{area, blank, file, host};
+use crate::area::{AreaKind, AreaView, Blocks, Fill, Marks, PoolView};
 use crate::snapshot::{CgroupId, CgroupView, Cold, MapHealth, Snapshot, Writeback};
-use crate::units::{Bytes, Limit, Pages, Seconds};
+use crate::units::{Bytes, Limit, Pages, Seconds, Share};
 use crate::{PolicySet, SourceFile};
 
 /// Parents stand before their children.
@@ -42,9 +43,11 @@ fn view() -> impl Strategy<Value = CgroupView> {
         option::weighted(0.9, any::<bool>()),
         option::weighted(0.9, bytes()),
         option::weighted(0.9, cold()),
+        option::weighted(0.9, bytes()),
     )
-        .prop_map(|(high, max, swap_max, zswap_max, writeback, compressed, cold)| CgroupView {
+        .prop_map(|(high, max, swap_max, zswap_max, writeback, compressed, cold, swap)| CgroupView {
             memory_current: Some(Bytes(1)),
+            swap_current: swap,
             memory_high: high,
             memory_max: max,
             swap_max,
@@ -64,6 +67,50 @@ fn tree() -> impl Strategy<Value = Vec<(&'static str, CgroupView)>> {
     })
 }
 
+/// A part of something, ordinary, at an edge, or more than there is.
+fn fill() -> impl Strategy<Value = Fill> {
+    let fill = |(used, total)| Fill { used: Blocks(used), total: Blocks(total) };
+    prop_oneof![
+        6 => (0u64..1100, Just(1000u64)).prop_map(fill),
+        1 => (any::<u64>(), any::<u64>()).prop_map(fill),
+    ]
+}
+
+fn pool() -> impl Strategy<Value = PoolView> {
+    let marks = proptest::collection::btree_set(1u32..1_000_000, 4).prop_map(|marks| {
+        let marks: Vec<Share> = marks.into_iter().map(Share).collect();
+        Marks { resume: marks[0], demote: marks[1], close: marks[2], stop: marks[3] }
+    });
+    let block = select(vec![65_536u64, 4096, 0, u64::MAX]).prop_map(Bytes);
+    (fill(), fill(), marks, block, proptest::bool::weighted(0.1)).prop_map(
+        |(data, metadata, marks, block, refuses)| PoolView {
+            name: "pool".to_owned(),
+            block,
+            data,
+            metadata,
+            marks,
+            refuses,
+        },
+    )
+}
+
+/// Mostly one plain area, else up to four of any kind; of the virtual ones' pool nothing may be known.
+fn areas() -> impl Strategy<Value = Vec<AreaView>> {
+    use AreaKind::{GhostDm, GhostNative, GhostZram, Plain, Virtual, Zram};
+    let kinds = select(vec![GhostNative, GhostDm, GhostZram, Virtual, Virtual, Virtual, Zram, Plain, Plain]);
+    let one = (kinds, -2i32..3, 0u64..1001, option::weighted(0.9, pool()));
+    let some = proptest::collection::vec(one, 1..=4).prop_map(|areas| {
+        let named = areas.into_iter().enumerate().map(|(n, (kind, priority, used, pool))| AreaView {
+            slots: Pages(1000),
+            used: Pages(used),
+            pool: pool.filter(|_| kind == Virtual).map(|pool| PoolView { name: format!("pool{n}"), ..pool }),
+            ..area(&format!("area{n}"), kind, priority)
+        });
+        named.collect()
+    });
+    prop_oneof![2 => Just(vec![area("disk", Plain, 0)]), 3 => some]
+}
+
 /// Any snapshot of a host with pages of 4 or 64 KiB.
 pub(super) fn snapshot() -> impl Strategy<Value = Snapshot> {
     let host_part = (
@@ -75,8 +122,14 @@ pub(super) fn snapshot() -> impl Strategy<Value = Snapshot> {
         proptest::bool::weighted(0.9),
         proptest::bool::weighted(0.9),
     );
-    (tree(), host_part).prop_map(|(tree, (page_size, used, limit, swap, zswap, dialect, map))| {
+    let root_valve = option::weighted(0.9, any::<bool>());
+    (tree(), host_part, areas(), root_valve).prop_map(|(tree, host_part, areas, root_valve)| {
+        let (page_size, used, limit, swap, zswap, dialect, map) = host_part;
         let mut snap = host();
+        snap.host.areas = areas;
+        if let Some(root) = snap.cgroups.get_mut(&CgroupId::ROOT) {
+            root.zswap_writeback = root_valve;
+        }
         snap.page_size = Bytes(page_size);
         (snap.host.pool_compressed, snap.host.pool_limit) = (used, limit);
         snap.host.swap_total = Bytes(swap);
@@ -145,11 +198,13 @@ pub(super) fn forget(mut snap: Snapshot, cgroup: CgroupId, which: u8) -> Snapsho
             5 => view.zswap_compressed = None,
             6 => view.cold = None,
             7 => snap.host.pool_compressed = None,
-            _ => snap.host.pool_limit = None,
+            8 => snap.host.pool_limit = None,
+            9 => view.swap_current = None,
+            _ => snap.host.areas.iter_mut().for_each(|area| area.pool = None),
         }
     }
     snap
 }
 
 /// How many kinds [`forget`] knows.
-pub(super) const FORGETTABLE: u8 = 9;
+pub(super) const FORGETTABLE: u8 = 11;

@@ -123,6 +123,7 @@ impl Dice<'_> {
             accept_threshold: self.maybe(|dice| Share(u32::from(dice.byte()) * 10_000)),
             swap_total: if self.byte() & 3 == 3 { Bytes(0) } else { Bytes(1 << 32) },
             swap_free: self.bytes(),
+            areas: Vec::new(),
             writeback: match self.byte() & 3 {
                 3 => Writeback::None("none".to_owned()),
                 _ => Writeback::Ready("worker".to_owned()),

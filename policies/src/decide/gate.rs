@@ -1,0 +1,229 @@
+//! The gate: whether anything may be written to swap areas at all. Areas and pools → open, closed and why, or unknown.
+//!
+//! A ghost area has no storage: a write to it fails, the page stays in RAM, and the kernel tries again and again. The
+//! kernel fills areas by priority, for all cgroups alike, so what can land in a ghost is everyone's pages; the one file
+//! that closes the way to disk for everyone is the root's `memory.zswap.writeback`, since a 0 closes all below. The
+//! same file stops a pool that runs full. Nobody but a policy's owner can want either open, so this is the one value
+//! that is written again when somebody else has changed it.
+//!
+//! Properties, each with a law in `tests/laws.rs`:
+//! - while the gate is closed no step opens a way to disk and none writes back;
+//! - an area or a pool of which less is known adds no step.
+
+use crate::area::{AreaKind, AreaView, Level, PoolView};
+use crate::history::History;
+use crate::plan::{Action, Basis, Closed, Held, Hold, Plan, Reason, Step};
+use crate::snapshot::{CgroupId, CgroupView, Snapshot};
+use crate::units::{Bytes, Limit, Pages, Share, WHOLE};
+
+/// The file that asks for what no policy does, as steps name it.
+pub const HOST: &str = "swaptier.toml";
+
+/// From this part of the areas before a ghost on, pages are about to land in the ghost; and below the second no more.
+const NEAR: (Share, Share) = (Share(900_000), Share(850_000));
+
+/// What may be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// Policies decide.
+    Open,
+    /// Nothing, and why.
+    Closed(Closed),
+    /// How full a pool is could not be read: nothing is opened, closed or demoted on that.
+    Unknown(String),
+}
+
+/// Takes in what the areas look like now: levels, and whether the gate was seen shut.
+pub(crate) fn look(snap: &Snapshot, history: &mut History) {
+    let areas = &snap.host.areas;
+    history.areas.levels.retain(|name, _| pools(areas).any(|pool| pool.name == *name));
+    for pool in pools(areas) {
+        let before = history.areas.levels.get(&pool.name).copied().unwrap_or_default();
+        let level = if pool.refuses { Level::Stopped } else { pool.marks.level(pool.fullest().1, before) };
+        // Two areas of one pool say the same of it, so the second changes nothing.
+        history.areas.levels.insert(pool.name.clone(), level);
+    }
+    history.areas.is_near = before_ghosts(areas).is_some_and(|share| {
+        let (enter, leave) = NEAR;
+        share >= if history.areas.is_near { leave } else { enter }
+    });
+    history.areas.closed = match gate(snap, history) {
+        Gate::Closed(because) => Some(because),
+        Gate::Open | Gate::Unknown(_) => None,
+    };
+    let is_shut = root(snap).and_then(|root| root.zswap_writeback) == Some(false);
+    history.areas.was_shut = history.areas.closed.is_some() && (is_shut || history.areas.was_shut);
+    let before = std::mem::take(&mut history.areas.empty_since);
+    let since = |area: &AreaView| match before.get(&area.name).copied().flatten() {
+        // A clock that began anew counts from here.
+        Some(since) if area.used == Pages(0) => Some(since.min(snap.at)),
+        _ => (area.used == Pages(0)).then_some(snap.at),
+    };
+    history.areas.empty_since = areas.iter().map(|area| (area.name.clone(), since(area))).collect();
+}
+
+/// Whether the gate is to be closed and reads open: worth a decision at once.
+#[must_use]
+pub fn is_due(snap: &Snapshot, history: &History) -> bool {
+    history.areas.closed.is_some() && root(snap).and_then(|root| root.zswap_writeback) == Some(true)
+}
+
+/// Why nothing may be written back now, whoever asks; `None`: nothing is against it.
+#[must_use]
+pub fn refusal(snap: &Snapshot, history: &History) -> Option<Hold> {
+    may_demote(snap, history).err()
+}
+
+/// The pools that are known.
+pub(crate) fn pools(areas: &[AreaView]) -> impl Iterator<Item = &PoolView> {
+    areas.iter().filter_map(|area| area.pool.as_ref())
+}
+
+/// The part in use of all areas with storage that are filled before the first ghost; `None` where there is none.
+fn before_ghosts(areas: &[AreaView]) -> Option<Share> {
+    let ghost = areas.iter().filter(|area| area.kind.is_ghost()).map(|area| area.priority).max()?;
+    let before = areas.iter().filter(|area| !area.kind.is_ghost() && area.priority > ghost);
+    let (used, slots) = before.fold((0u128, 0u128), |(used, slots), area| {
+        (used + u128::from(area.used.0), slots + u128::from(area.slots.0))
+    });
+    let share = (used * u128::from(WHOLE)).checked_div(slots)?;
+    Some(Share(u32::try_from(share).unwrap_or(WHOLE)))
+}
+
+/// Judges what was taken in.
+pub(crate) fn gate(snap: &Snapshot, history: &History) -> Gate {
+    let areas = &snap.host.areas;
+    if let Some(closed) = by_ghosts(areas, history.areas.is_near) {
+        return Gate::Closed(closed);
+    }
+    let full = pools(areas).find(|pool| level(pool, history) >= Level::Closed);
+    if let Some(pool) = full {
+        return Gate::Closed(Closed::pool(pool, level(pool, history)));
+    }
+    dark(snap).map_or(Gate::Open, Gate::Unknown)
+}
+
+/// A pool of which it is not known how full it is, as a hold names it.
+pub(super) fn dark(snap: &Snapshot) -> Option<String> {
+    let is_dark = |area: &&AreaView| area.kind == AreaKind::Virtual && area.pool.is_none();
+    snap.host.areas.iter().find(is_dark).map(|area| format!("how full the pool of {} is", area.name))
+}
+
+/// What the ghosts among the areas make necessary, by priority and use. `is_near`: the areas before them are about full.
+pub(crate) fn by_ghosts(areas: &[AreaView], is_near: bool) -> Option<Closed> {
+    let first = |is_ghost: bool| {
+        let mut of_kind: Vec<&AreaView> = areas.iter().filter(|a| a.kind.is_ghost() == is_ghost).collect();
+        of_kind.sort_by(|one, other| (other.priority, &one.name).cmp(&(one.priority, &other.name)));
+        of_kind.first().copied()
+    };
+    let ghost = first(true)?;
+    let name = |area: &AreaView| area.name.clone();
+    let Some(disk) = first(false) else { return Some(Closed::OnlyGhosts { ghost: name(ghost) }) };
+    if ghost.priority >= disk.priority {
+        return Some(Closed::GhostFirst { ghost: name(ghost), disk: name(disk) });
+    }
+    let used = areas.iter().find(|area| area.kind.is_ghost() && area.used > Pages(0));
+    if let Some(used) = used {
+        return Some(Closed::GhostUsed { ghost: name(used), used: used.used });
+    }
+    is_near.then(|| Closed::GhostNext { ghost: name(ghost), disk: name(disk) })
+}
+
+/// How far a pool has come. With zswap off a closed valve holds nothing back, so that closing means stopping.
+pub(crate) fn level(pool: &PoolView, history: &History) -> Level {
+    history.areas.levels.get(&pool.name).copied().unwrap_or_default()
+}
+
+/// The pool because of which nothing more is to be swapped out.
+pub(crate) fn stopped(snap: &Snapshot, history: &History) -> Option<(String, Share)> {
+    let least = if snap.host.zswap_enabled { Level::Stopped } else { Level::Closed };
+    let full = pools(&snap.host.areas).find(|pool| level(pool, history) >= least)?;
+    Some((full.name.clone(), full.fullest().1))
+}
+
+/// Why nothing may be demoted, if so; else how many bytes *on disk* may be before a mark is met.
+pub(crate) fn may_demote(snap: &Snapshot, history: &History) -> Result<Option<Bytes>, Hold> {
+    match gate(snap, history) {
+        Gate::Closed(closed) => return Err(Hold::Gate(closed)),
+        Gate::Unknown(what) => return Err(Hold::Unknown(what)),
+        Gate::Open => {}
+    }
+    let held = pools(&snap.host.areas).find(|pool| level(pool, history) >= Level::NoDemotion);
+    if let Some(pool) = held {
+        let (part, used) = pool.fullest();
+        let (mark, resume) = (pool.marks.demote, pool.marks.resume);
+        return Err(Hold::PoolMark { pool: pool.name.clone(), part, used, mark, resume });
+    }
+    Ok(pools(&snap.host.areas).map(|pool| pool.until(pool.marks.demote)).min())
+}
+
+/// Steps and holds that are the host's and no policy's: the root's valve, and the limits of a full pool.
+pub(super) fn close(
+    snap: &Snapshot,
+    history: &History,
+    plan: &mut Plan,
+    is_governed: impl Fn(CgroupId) -> bool,
+) {
+    let held = |cgroup, hold| Held { cgroup, policy: HOST.to_owned(), hold };
+    match gate(snap, history) {
+        Gate::Open => {}
+        Gate::Unknown(what) => plan.held.push(held(CgroupId::ROOT, Hold::Unknown(what))),
+        Gate::Closed(because) => match root(snap).and_then(|root| root.zswap_writeback) {
+            Some(false) => {}
+            None => {
+                let hold = Hold::Unknown("memory.zswap.writeback of the root".to_owned());
+                plan.held.push(held(CgroupId::ROOT, hold));
+            }
+            Some(true) => {
+                let action = Action::SetZswapWriteback { cgroup: CgroupId::ROOT, to: false };
+                let reason = Reason::Gate { because, reopened: history.areas.was_shut };
+                plan.steps.push(Step { action, policy: HOST.to_owned(), reason });
+            }
+        },
+    }
+    if let Some((pool, used)) = stopped(snap, history) {
+        let top =
+            snap.cgroups.iter().filter(|(id, view)| is_top(view) && view.has_memory() && !is_governed(**id));
+        let mut top: Vec<_> = top.collect();
+        top.sort_by(|one, other| (&one.1.path, one.0).cmp(&(&other.1.path, other.0)));
+        for (id, view) in top {
+            let (from, to) = match clamp(view, snap) {
+                Ok(Some(limits)) => limits,
+                Ok(None) => continue,
+                Err(hold) => {
+                    plan.held.push(held(*id, hold));
+                    continue;
+                }
+            };
+            let action = Action::SetSwapMax { cgroup: *id, to };
+            let basis = Basis::PoolFull { pool: pool.clone(), used };
+            plan.steps.push(Step {
+                action,
+                policy: HOST.to_owned(),
+                reason: Reason::Limit { from, to, basis },
+            });
+        }
+    }
+}
+
+/// The present limit of swap and the one that lets nothing more out; `None` when the present one is that low already.
+///
+/// A limit a little above what is in swap is left: pages that come back make room on the disk too, and a limit that
+/// followed each of them would be written all the time.
+pub(super) fn clamp(view: &CgroupView, snap: &Snapshot) -> Result<Option<(Limit, Limit)>, Hold> {
+    let unknown = |file: &str| Hold::Unknown(file.to_owned());
+    let from = view.swap_max.ok_or_else(|| unknown("memory.swap.max"))?;
+    let current = view.swap_current.ok_or_else(|| unknown("memory.swap.current"))?;
+    let slack = Bytes(current.0 / 8).saturating_add(Bytes(1 << 20));
+    let to = Limit::Bytes(current).as_kernel_keeps_it(snap.page_size);
+    Ok((from > Limit::Bytes(current.saturating_add(slack)) && from != to).then_some((from, to)))
+}
+
+/// Whether a cgroup is one of those right below the root, whose limits hold for all below them.
+pub(super) fn is_top(view: &CgroupView) -> bool {
+    view.parent == Some(CgroupId::ROOT)
+}
+
+fn root(snap: &Snapshot) -> Option<&CgroupView> {
+    snap.cgroups.get(&CgroupId::ROOT)
+}
