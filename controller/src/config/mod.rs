@@ -5,12 +5,14 @@
 
 use swaptier_policies::{Bytes, Fault, Pages, Seconds, SourceFile};
 
+pub use area::{AreaConfig, MemoryBudget};
 pub use layers::{ConfigError, POLICY_DIRS, Trust, load, policy_files, source};
 pub use record::{LEAST_FILE, MOST_FILE, RecordConfig};
 
 use crate::act::zswap_params::ZswapSettings;
 use read::{Reader, Table};
 
+mod area;
 mod layers;
 mod read;
 mod record;
@@ -31,6 +33,8 @@ pub struct Config {
     pub zswap: ZswapSettings,
     /// `[record]`.
     pub record: RecordConfig,
+    /// `[[area]]`: the swap areas this host shall have, in the order of the file.
+    pub areas: Vec<AreaConfig>,
 }
 
 /// `[agent]`.
@@ -128,8 +132,8 @@ const DIALECTS: [(&str, DialectChoice); 6] = [
 ];
 
 /// The tables in force, and those that are not yet.
-const TABLES: [&str; 5] = ["agent", "map", "writeback", "zswap", "record"];
-const LATER: [&str; 3] = ["area", "metrics", "socket"];
+const TABLES: [&str; 6] = ["agent", "area", "map", "writeback", "zswap", "record"];
+const LATER: [&str; 2] = ["metrics", "socket"];
 
 impl Config {
     /// Reads the text of a `swaptier.toml`; all that is wrong with it at once.
@@ -150,6 +154,7 @@ impl Config {
             writeback: writeback(&mut reader, &top),
             zswap: zswap(&mut reader, &top),
             record: record::record(&mut reader, &top),
+            areas: area::areas(&mut reader, &top),
         };
         let faults = reader.into_faults();
         if faults.is_empty() { Ok(config) } else { Err(faults) }

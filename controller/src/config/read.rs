@@ -21,6 +21,8 @@ pub(super) struct Table<'a> {
     /// As in `[name]`; empty for the top.
     name: &'static str,
     entries: &'a DeTable<'a>,
+    /// Where it stands.
+    span: Range<usize>,
 }
 
 impl<'a> Reader<'a> {
@@ -63,20 +65,61 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The table `[name]`, with only the `known` keys in it.
+    /// The table `[name]`, with only the `known` keys in it. Of a table in a table, `top` has the last word of the name.
     pub(super) fn table<'t>(
         &mut self,
         top: &Table<'t>,
         name: &'static str,
         known: &[&str],
     ) -> Option<Table<'t>> {
-        let value = top.entries.get(name)?;
+        let key = name.rsplit('.').next().unwrap_or(name);
+        let value = top.entries.get(key)?;
         let Some(entries) = value.get_ref().as_table() else {
-            return self.wrong(top, name, value, "a table");
+            return self.wrong(top, key, value, "a table");
         };
-        let table = Table { name, entries };
+        let table = Table { name, entries, span: top.key(key).unwrap_or(value.span()) };
         self.only(&table, known);
         Some(table)
+    }
+
+    /// All tables `[[name]]`, each with only the `known` keys in it.
+    pub(super) fn tables<'t>(
+        &mut self,
+        top: &Table<'t>,
+        name: &'static str,
+        known: &[&str],
+    ) -> Vec<Table<'t>> {
+        let Some(value) = top.entries.get(name) else { return Vec::new() };
+        let wanted = "tables: write `[[area]]`";
+        let Some(items) = value.get_ref().as_array() else {
+            let _noted: Option<()> = self.wrong(top, name, value, wanted);
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for item in items.iter() {
+            let Some(entries) = item.get_ref().as_table() else {
+                let _noted: Option<()> = self.wrong(top, name, item, wanted);
+                continue;
+            };
+            let table = Table { name, entries, span: item.span() };
+            self.only(&table, known);
+            tables.push(table);
+        }
+        tables
+    }
+
+    /// How many items the list at `key` has.
+    pub(super) fn length(&self, table: &Table<'_>, key: &str) -> Option<usize> {
+        table.entries.get(key)?.get_ref().as_array().map(|items| items.len())
+    }
+
+    /// Whether the text at `key` ends so.
+    pub(super) fn ends_with(&self, table: &Table<'_>, key: &str, end: char) -> bool {
+        table
+            .entries
+            .get(key)
+            .and_then(|value| value.get_ref().as_str())
+            .is_some_and(|text| text.ends_with(end))
     }
 
     /// A text that says a `T`: a time, a size.
@@ -203,7 +246,12 @@ impl<'a> Reader<'a> {
 impl<'a> Table<'a> {
     /// The top of the file.
     pub(super) fn top(entries: &'a DeTable<'a>) -> Table<'a> {
-        Table { name: "", entries }
+        Table { name: "", entries, span: 0..0 }
+    }
+
+    /// Where it stands: its name, or of one of many its header.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.span.clone()
     }
 
     /// Where the word `key` itself stands, if it is there.

@@ -3,7 +3,9 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use swaptier_policies::{Bytes, Pages, Seconds, SourceFile};
+use swaptier_policies::{Bytes, Marks, Pages, Seconds, Share, SourceFile};
+
+use crate::vswap::{AreaKind, AreaSpec};
 
 use super::*;
 use crate::fake::FakeRoot;
@@ -78,6 +80,7 @@ fn every_key_lands_in_its_own_field() {
             file_size: Bytes(2 << 20),
             files: 3,
         },
+        areas: Vec::new(),
     };
     assert_eq!(parse(text).unwrap(), expected);
 }
@@ -131,8 +134,125 @@ fn a_mistake_is_told_with_its_place_and_what_was_meant() {
 }
 
 #[test]
+fn every_key_of_an_area_lands_in_its_own_field() {
+    let text = r#"
+        [[area]]
+        name = "main"
+        kind = "virtual"
+        size = "64G"
+        devices = ["/dev/vdb", "/srv/pool"]
+        file_size = "8G"
+        priority = 100
+        encrypt = true
+        marks = { resume = "50%", demote = "60%", close = "70%", stop = "80.5%" }
+        [[area]]
+        name = "ghost"
+        kind = "ghost"
+        memory = "1%"
+    "#;
+    let areas = parse(text).unwrap().areas;
+    let name = |text: &str| text.parse().unwrap();
+    let main = AreaSpec {
+        size: Some(Bytes(64 << 30)),
+        devices: vec!["/dev/vdb".into(), "/srv/pool".into()],
+        file_size: Some(Bytes(8 << 30)),
+        priority: Some(100),
+        encrypt: true,
+        ..AreaSpec::new(name("main"), AreaKind::Virtual)
+    };
+    let marks =
+        Marks { resume: Share(500_000), demote: Share(600_000), close: Share(700_000), stop: Share(805_000) };
+    assert_eq!(areas[0], AreaConfig { spec: main, marks, memory: MemoryBudget::DEFAULT });
+    let memory = MemoryBudget::Share(Share(10_000));
+    let ghost = AreaSpec::new(name("ghost"), AreaKind::Ghost);
+    assert_eq!(areas[1], AreaConfig { spec: ghost, marks: Marks::default(), memory });
+    // 1 % of 1 GiB, rounded down.
+    assert_eq!((memory.of(Bytes(1 << 30)), areas.len()), (Bytes(10_737_418), 2));
+}
+
+#[test]
+fn a_mistake_in_an_area_is_told_with_its_place_and_what_was_meant() {
+    let head = "[[area]]\nname = \"a\"\nkind = \"virtual\"\ndevices = [\"/dev/vdb\"]\n";
+    let ghost = "[[area]]\nname = \"a\"\nkind = \"ghost\"\n";
+    for (start, rest, told) in [
+        (head, "sise = \"1G\"\n", "5:1: unknown key `sise` in `[area]`\n  help: did you mean `size`?"),
+        (head, "size = \"1M\"\n", "5:8: `area.size` must be 16.0 MiB at least, not 1.0 MiB"),
+        (head, "size = 5\n", "5:8: `area.size` must be a size such as \"64G\", not integer"),
+        (head, "priority = -1\n", "5:12: `area.priority` must be from 0 to 32767"),
+        (
+            head,
+            "marks = { demot = \"50%\" }\n",
+            "5:11: unknown key `demot` in `[area.marks]`\n  help: did you mean `demote`?",
+        ),
+        (
+            head,
+            "marks = { demote = \"90%\" }\n",
+            "5:1: marks must rise and stay below 100%: resume 60%, demote 90%, close 80%, stop 90%",
+        ),
+        (
+            head,
+            "size = \"1G\"\nmemory = \"1%\"\n",
+            "6:1: `area.memory` means nothing beside `area.size`: the number of slots is given",
+        ),
+        (
+            ghost,
+            "devices = [\"/dev/vdb\"]\n",
+            "4:1: `area.devices` means nothing for kind `ghost`: it has no storage",
+        ),
+        (
+            ghost,
+            "encrypt = true\n",
+            "4:1: `area.encrypt` means nothing for kind `ghost`: nothing of it is ever on a disk",
+        ),
+        (ghost, ghost, "5:8: there is another area `a` before this one"),
+        ("", "[[area]]\nname = \"a\"\n", "1:1: `[[area]]` has no `kind`"),
+        (
+            "",
+            "[[area]]\nname = \"a\"\nkind = \"ghos\"\n",
+            "3:8: `area.kind`: unknown word `ghos`\n  help: did you mean `ghost`?",
+        ),
+        (
+            "",
+            "[[area]]\nname = \"A b\"\nkind = \"ghost\"\n",
+            "2:8: `area.name` must be a name: 1 to 15 of a-z, 0-9 and _, a letter first, not string",
+        ),
+        (
+            "",
+            "[[area]]\nname = \"a\"\nkind = \"virtual\"\n",
+            "1:1: a virtual area needs `devices`\n  help: name the disks, partitions or files it may take blocks from",
+        ),
+        ("", "[[area]]\nname = \"a\"\nkind = \"plain\"\n", "1:1: a plain area needs one device in `devices`"),
+        ("", "[area]\nname = \"a\"\n", "1:1: `area` must be tables: write `[[area]]`, not table"),
+    ] {
+        let text = format!("{start}{rest}");
+        assert_eq!(parse(&text).unwrap_err(), [format!("swaptier.toml:{told}")], "{text}");
+    }
+}
+
+#[test]
+fn every_key_of_an_area_is_documented_and_the_shipped_settings_load() {
+    let document = include_str!("../../../docs/areas.md");
+    for key in area::KEYS.iter().chain(&area::MARKS) {
+        assert!(document.contains(&format!("`{key}`")), "`{key}` is not in docs/areas.md");
+    }
+    let shipped = include_str!("../../../packaging/swaptier.toml");
+    assert_eq!(parse(shipped).unwrap(), Config::default(), "every value in it is the default");
+    let examples: Vec<&str> =
+        document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        assert!(!parse(example).unwrap().areas.is_empty(), "{example}");
+    }
+    // The commented example of an area loads once it is none.
+    let section = shipped.split("#[[area]]").nth(1).unwrap();
+    let lines = section.lines().map_while(|line| line.strip_prefix('#').or(line.is_empty().then_some("")));
+    let example = lines.fold("[[area]]\n".to_owned(), |text, line| text + line + "\n");
+    assert_eq!(parse(&example).unwrap().areas.len(), 1, "{example}");
+}
+
+#[test]
 fn what_is_not_in_force_yet_is_refused_and_not_ignored() {
-    for text in ["[socket]\npath = \"/x\"\n", "[metrics]\n", "[[area]]\nkind = \"ghost\"\n"] {
+    for text in ["[socket]\npath = \"/x\"\n", "[metrics]\n"] {
         let told = parse(text).unwrap_err();
         assert!(told.len() == 1 && told[0].contains("is not in force yet"), "{told:?}");
     }
