@@ -6,7 +6,7 @@
 
 use std::future::Future;
 
-use swaptier_policies::{Action, CgroupId, Pages, Seconds, Snapshot, Step};
+use swaptier_policies::{Action, CgroupId, HOST, Pages, Seconds, Snapshot, Step};
 
 pub use deadline::Busy;
 pub use file::{Hands, Target};
@@ -24,6 +24,9 @@ pub mod zswap_writeback;
 
 #[cfg(test)]
 mod tests;
+
+/// What the undo log says of changes that the host's swap areas ask for.
+pub const FOR_AREAS: &str = "the swap areas";
 
 /// What a write-back step asks of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +60,10 @@ where
         return Outcome::Gone { path: format!("cgroup {}", id.0) };
     };
     let target = Target::cgroup(id, &view.path);
-    let why = format!("policy {}", step.policy);
+    let why = match step.policy.as_str() {
+        HOST => FOR_AREAS.to_owned(),
+        policy => format!("policy {policy}"),
+    };
     match step.action {
         Action::SetSwapMax { to, cgroup: _ } => swap_max::set(hands, target, to, why).await,
         Action::SetZswapMax { to, cgroup: _ } => zswap_max::set(hands, target, to, why).await,

@@ -4,7 +4,7 @@
 //! `memory` maps it, `scan` walks the slots' words (pure), this file owns both sides: it gives frames and
 //! counters to the probes before they run short, and answers what is asked of the map. `slots` finds and changes one
 //! slot's word as the probes do, `frames` gives back those in no use; `walk` enters what was in swap before them, which `pagemap` finds, and
-//! `repair` takes out what has left unseen.
+//! `area` counts one area after the other, `repair` takes out what has left unseen.
 
 /// The 8-byte word of a field in a mapped structure.
 macro_rules! field {
@@ -13,6 +13,7 @@ macro_rules! field {
     };
 }
 
+mod area;
 mod frames;
 mod memory;
 mod meter;
@@ -38,6 +39,7 @@ use swaptier_common::{
 };
 
 use crate::fault;
+pub use area::AreaScan;
 use memory::Mapping;
 pub use meter::{Meter, Reading, Stores};
 pub use repair::{Error, Repaired, repair};

@@ -36,7 +36,7 @@ pub struct Beside {
 
 /// Makes the snapshot.
 pub fn assemble(sensed: Sensed, beside: Beside) -> Snapshot {
-    let Sensed { memory, swaps: _, vmstat: _, pressure: _, zswap, cgroups } = sensed;
+    let Sensed { memory, swaps: _, areas, vmstat: _, pressure: _, zswap, cgroups } = sensed;
     let Beside { at, day, writeback, health, counts, mut cold } = beside;
     let mut tiers = match health {
         MapHealth::Exact => Some(subtree_sums(&cgroups, counts)),
@@ -49,7 +49,13 @@ pub fn assemble(sensed: Sensed, beside: Beside) -> Snapshot {
     };
     let cgroups = cgroups.into_iter().map(view).collect();
     let page_size = Bytes(rustix::param::page_size() as u64);
-    Snapshot { at, day, page_size, host: host(&memory, &zswap, writeback, health), cgroups }
+    Snapshot {
+        at,
+        day,
+        page_size,
+        host: HostView { areas, ..host(&memory, &zswap, writeback, health) },
+        cgroups,
+    }
 }
 
 fn host(memory: &HostMemory, zswap: &ZswapParameters, writeback: Writeback, map: MapHealth) -> HostView {
@@ -62,6 +68,7 @@ fn host(memory: &HostMemory, zswap: &ZswapParameters, writeback: Writeback, map:
         accept_threshold: zswap.accept_threshold_percent.map(share),
         swap_total: memory.swap_total,
         swap_free: memory.swap_free,
+        areas: Vec::new(),
         writeback,
         map,
     }

@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use swaptier_policies::{AreaView, Bytes, Marks};
 
 pub use assemble::{Beside, assemble};
 pub use cgroupfs::{CgroupSample, CgroupTree};
@@ -17,6 +18,7 @@ pub use zswap::{ZswapCounters, ZswapParameters, read_counters, read_parameters};
 
 use crate::root::{Root, RootError};
 
+pub mod areas;
 mod assemble;
 pub mod cgroupfs;
 mod counters;
@@ -62,6 +64,10 @@ pub struct Sensed {
     pub memory: HostMemory,
     /// `/proc/swaps`.
     pub swaps: Vec<SwapArea>,
+    /// The same with what was noted of them: the caller's, who knows the notes (`areas::views`). As it is read, nobody
+    /// noted any.
+    #[serde(default)]
+    pub areas: Vec<AreaView>,
     /// `/proc/vmstat`.
     pub vmstat: VmStat,
     /// `/proc/pressure`.
@@ -77,9 +83,12 @@ pub fn collect(root: &Root, tree: &mut CgroupTree) -> Result<Sensed, SenseError>
     let memory = procfs::read_meminfo(root)?;
     let mut cgroups = tree.read(root)?;
     count_root_pages(&mut cgroups, &memory);
+    let swaps = procfs::read_swaps(root)?;
+    let page = Bytes(rustix::param::page_size() as u64);
     Ok(Sensed {
         memory,
-        swaps: procfs::read_swaps(root)?,
+        areas: areas::views(&swaps, &[], |_| Marks::default(), page),
+        swaps,
         vmstat: procfs::read_vmstat(root)?,
         pressure: procfs::read_pressure(root),
         zswap: zswap::read_parameters(root),

@@ -27,6 +27,9 @@ pub(super) fn knobs(snapshot: &Snapshot, policies: &PolicySet, id: CgroupId) -> 
         (Action::SetZswapWriteback { to, .. }, Reason::Valve { because, .. }) => {
             Some((u8::from(to).to_string(), because.to_string()))
         }
+        (Action::SetZswapWriteback { to, .. }, Reason::Gate { because, .. }) => {
+            Some((u8::from(to).to_string(), because.to_string()))
+        }
         _ => None,
     });
     let current = view.zswap_writeback.map(|open| u8::from(open).to_string());
