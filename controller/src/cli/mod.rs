@@ -10,6 +10,8 @@ mod explain;
 mod manual;
 mod output;
 mod pump;
+mod record;
+mod replay;
 mod restore;
 mod settings;
 mod status;
@@ -48,6 +50,10 @@ enum Command {
     Doctor(doctor::Args),
     /// Writes back pages of a cgroup from zswap to the disk, now
     Writeback(writeback::Args),
+    /// Records what the agent sees, decides and does, to be looked at and decided again
+    Record(record::Args),
+    /// Decides a recording again, by the same policies or by others
+    Replay(replay::Args),
     /// Gives back every value the agent changed
     Restore(restore::Args),
     /// Prints completions for a shell
@@ -79,6 +85,8 @@ fn run(cli: Cli) -> exit::Result {
         Command::Check(args) => check::run(&root, &args),
         Command::Doctor(args) => doctor::run(&root, &args),
         Command::Writeback(args) => writeback::run(&root, &args),
+        Command::Record(args) => record::run(&root, &args),
+        Command::Replay(args) => replay::run(&args),
         Command::Restore(args) => restore::run(&root, &args),
         Command::Completions(args) => manual::completions(&mut Cli::command(), &args),
         Command::Man => manual::man(Cli::command()),

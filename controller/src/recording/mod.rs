@@ -17,7 +17,7 @@ mod write;
 pub use block::{Fault, VERSION};
 pub use frame::{Decision, Frame, Terms};
 pub use read::{Loss, Recording, RecordingError};
-pub use write::{Limits, Recorder};
+pub use write::{Limits, Recorder, Written};
 
 #[cfg(test)]
 mod tests;

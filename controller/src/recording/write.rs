@@ -50,6 +50,17 @@ struct Counts {
     wants_key: AtomicBool,
 }
 
+/// What has come of all frames of a recorder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Frames written.
+    pub frames: u64,
+    /// Their bytes on disk.
+    pub bytes: u64,
+    /// Frames lost.
+    pub dropped: u64,
+}
+
 enum Job {
     Terms(Box<Terms>),
     Frame(Box<Frame>),
@@ -112,6 +123,21 @@ impl Recorder {
         self.hand_over(Job::Frame(Box::new(frame)));
     }
 
+    /// Ends it: waits for what was handed over, and says what has come of all.
+    pub fn close(mut self) -> Written {
+        self.end();
+        let ((frames, bytes), dropped) = (self.written(), self.dropped());
+        Written { frames, bytes, dropped }
+    }
+
+    fn end(&mut self) {
+        self.jobs = None;
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has lost frames, nothing else.
+            let _ = writer.join();
+        }
+    }
+
     fn hand_over(&mut self, job: Job) {
         if self.jobs.as_ref().is_none_or(|jobs| jobs.try_send(job).is_err()) {
             self.counts.lose();
@@ -140,11 +166,7 @@ impl Counts {
 impl Drop for Recorder {
     /// Waits for the last frames.
     fn drop(&mut self) {
-        self.jobs = None;
-        if let Some(writer) = self.writer.take() {
-            // A writer that panicked has lost frames, nothing else.
-            let _ = writer.join();
-        }
+        self.end();
     }
 }
 

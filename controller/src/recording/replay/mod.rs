@@ -156,3 +156,6 @@ fn difference(number: usize, frame: &Frame, recorded: &Plan, now: &Plan) -> Diff
         now: only(&now, &recorded),
     }
 }
+
+#[cfg(test)]
+mod tests;
