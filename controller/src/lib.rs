@@ -18,6 +18,7 @@ pub mod root;
 pub mod sense;
 pub mod serve;
 pub mod text;
+pub mod top;
 pub mod vswap;
 
 #[cfg(test)]

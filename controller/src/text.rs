@@ -90,6 +90,32 @@ fn taken(characters: impl Iterator<Item = char>, room: usize) -> Vec<char> {
         .collect()
 }
 
+/// `text` in lines of at most `room` columns, broken at spaces where there are any. At least one line.
+pub fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split_inclusive(' ') {
+        if used > 0 && used + width(word.trim_end()) > room {
+            lines.push(String::new());
+            used = 0;
+        }
+        for c in word.chars() {
+            if used + width_of(c) > room.max(1) && c != ' ' {
+                lines.push(String::new());
+                used = 0;
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push(c);
+            }
+            used += width_of(c);
+        }
+    }
+    for line in &mut lines {
+        line.truncate(line.trim_end().len());
+    }
+    lines
+}
+
 /// Bytes in at most five columns, units of 1,024: `512`, `9.5K`, `64.0M`, `1023M`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
@@ -154,6 +180,18 @@ mod tests {
         }
         // Nine columns are eight and the sign: four at each end.
         assert_eq!(left("kubepods-a-b-c", 9, "…"), "kube…-b-c");
+    }
+
+    #[test]
+    fn a_long_text_is_broken_at_spaces_and_nothing_of_it_is_lost() {
+        assert_eq!(wrapped("write back 16384 pages", 11), ["write back", "16384 pages"]);
+        assert_eq!(wrapped("aaaaaaa b", 3), ["aaa", "aaa", "a b"]);
+        assert_eq!(wrapped("", 3), [""]);
+        for room in 1..20 {
+            let lines = wrapped("a 日本語 longer-than-the-room b", room.max(2));
+            assert_eq!(lines.concat().replace(' ', ""), "a日本語longer-than-the-roomb");
+            assert!(lines.iter().all(|line| width(line) <= room.max(2)), "{lines:?}");
+        }
     }
 
     #[test]

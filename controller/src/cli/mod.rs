@@ -15,6 +15,7 @@ mod replay;
 mod restore;
 mod settings;
 mod status;
+mod top;
 mod writeback;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -42,6 +43,8 @@ enum Command {
     Agent(agent::Args),
     /// Shows what is in swap, whose it is, how old, and what the agent did last
     Status(status::Args),
+    /// The same on a screen that keeps up, with what moves and why; and asks the agent to act
+    Top(top::Args),
     /// Shows which policy a cgroup has and why, what it wants, and what is held back
     Explain(explain::Args),
     /// Checks policy files without using them
@@ -81,6 +84,7 @@ fn run(cli: Cli) -> exit::Result {
     match cli.command {
         Command::Agent(args) => agent::run(&root, &args),
         Command::Status(args) => status::run(&root, &args),
+        Command::Top(args) => top::run(root, &args),
         Command::Explain(args) => explain::run(&root, &args),
         Command::Check(args) => check::run(&root, &args),
         Command::Doctor(args) => doctor::run(&root, &args),

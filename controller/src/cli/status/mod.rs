@@ -3,7 +3,7 @@
 //! The agent's own status where one is running; else one made of cgroup files alone (`from_files`). `text` shows
 //! either. Changes nothing.
 
-mod from_files;
+pub(super) mod from_files;
 mod text;
 
 use std::time::Duration;

@@ -1,0 +1,130 @@
+//! Looks from a recording: what the agent had published at each tick, and what happened there.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use swaptier_policies::CgroupId;
+
+use super::{Jump, Source, Want};
+use crate::{
+    recording::{Frame, Recording, RecordingError},
+    serve::{
+        detail::{Ages, Detail, trimmed},
+        status::{CgroupStatus, Status},
+    },
+    top::{seen::Seen, state::Origin},
+};
+
+/// A recording and a place in it.
+pub struct Recorded {
+    recording: Recording,
+    path: PathBuf,
+    /// The frame of the next look.
+    next: usize,
+}
+
+impl Recorded {
+    /// Opens it, at its first frame.
+    ///
+    /// # Errors
+    /// It cannot be read, or there is no whole frame in it.
+    pub fn open(path: &Path) -> Result<Recorded, RecordingError> {
+        Ok(Recorded { recording: Recording::open(path)?, path: path.to_owned(), next: 0 })
+    }
+
+    /// What is lost of it, one sentence each.
+    pub fn losses(&self) -> Vec<String> {
+        self.recording.losses().iter().map(ToString::to_string).collect()
+    }
+
+    /// The frame that was shown last.
+    fn at(&self) -> usize {
+        self.next.saturating_sub(1)
+    }
+
+    fn last(&self) -> usize {
+        self.recording.len().saturating_sub(1)
+    }
+}
+
+impl Source for Recorded {
+    fn origin(&self) -> Origin {
+        let (at, all) = (self.at() + 1, self.recording.len());
+        let label = format!("{} {at}/{all}", self.path.display());
+        Origin { label, is_recorded: true, can_act: false }
+    }
+
+    fn look(&mut self, want: &Want) -> Result<Option<Seen>, String> {
+        if self.next > self.last() {
+            return Ok(None);
+        }
+        let frame = self.recording.frame(self.next);
+        // Past a damaged one too.
+        self.next += 1;
+        let frame = frame.map_err(|error| error.to_string())?;
+        Ok(Some(seen(frame, want.detail.as_deref())))
+    }
+
+    fn jump(&mut self, jump: Jump) {
+        let at = self.at();
+        let by_time = |unix_ms: u64| self.recording.seek(unix_ms);
+        let to = match jump {
+            Jump::By(looks) => at.saturating_add_signed(isize::try_from(looks).unwrap_or(0)),
+            Jump::Seconds(seconds) => {
+                let now = self.recording.unix_ms(at).unwrap_or(0);
+                by_time(now.saturating_add_signed(seconds.saturating_mul(1000)))
+            }
+            Jump::To(second) => by_time(second.saturating_mul(1000)),
+        };
+        self.next = to.min(self.last());
+    }
+}
+
+/// A frame as it would have been seen.
+fn seen(frame: Frame, detail: Option<&str>) -> Seen {
+    let Frame { unix_ms, status, ages, events, .. } = frame;
+    let mut status = status.unwrap_or_else(|| Status {
+        agent: crate::serve::status::AgentStatus {
+            lost: vec!["this frame was recorded without a status".to_owned()],
+            ..Default::default()
+        },
+        ..Status::default()
+    });
+    status.unix_seconds = unix_ms as f64 / 1000.0;
+    let detail = detail.and_then(|path| self::detail(&status, path, &ages));
+    Seen { status, detail, events }
+}
+
+/// What the agent would have said of one cgroup, as far as it is recorded: ages at swap-in are not.
+fn detail(status: &Status, path: &str, ages: &BTreeMap<CgroupId, Vec<u64>>) -> Option<Detail> {
+    let row = status.cgroups.iter().find(|row| row.path == path)?;
+    let below = |it: &&CgroupStatus| {
+        path.is_empty()
+            || it.path == path
+            || it.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let mut zswap_pages = Vec::new();
+    for it in status.cgroups.iter().filter(below) {
+        let own = ages.get(&CgroupId(it.id)).map_or(&[][..], Vec::as_slice);
+        zswap_pages.resize(zswap_pages.len().max(own.len()), 0u64);
+        zswap_pages.iter_mut().zip(own).for_each(|(sum, pages)| *sum = sum.saturating_add(*pages));
+    }
+    let ages = (!ages.is_empty()).then(|| Ages { zswap_pages: trimmed(&zswap_pages), ..Ages::default() });
+    Some(Detail {
+        schema: status.schema,
+        tick: status.agent.tick,
+        row: row.clone(),
+        ages,
+        knobs: status.knobs.iter().filter(|knob| knob.cgroup == Some(row.id)).cloned().collect(),
+        held: status.held.iter().filter(|held| held.cgroup == path).cloned().collect(),
+        actions: row.last.iter().cloned().collect(),
+        rounds: status
+            .rounds
+            .iter()
+            .filter(|round| round["cgroup"].as_str() == Some(path))
+            .cloned()
+            .collect(),
+    })
+}

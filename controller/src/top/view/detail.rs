@@ -1,0 +1,240 @@
+//! Details of one cgroup: how old its pages are, how its rates went, who set its files, what was done and what is held
+//! back, and why.
+
+use ratatui::text::{Line, Span};
+
+use super::{across, clipped, clock, span};
+use crate::{
+    serve::{
+        detail::{Ages, Detail, bucket_start},
+        status::CgroupStatus,
+    },
+    text,
+    top::{layout::WIDE, paint::Tone, state::State},
+};
+
+/// All lines, for a screen this wide.
+pub(super) fn lines(state: &State, width: usize) -> Vec<Line<'static>> {
+    let Some(row) = state.chosen_row() else { return vec![across(state, "no cgroup is chosen", width)] };
+    let cgroup = &row.cgroup;
+    let detail =
+        state.seen.as_ref().and_then(|seen| seen.detail.as_ref()).filter(|it| it.row.id == cgroup.id);
+    let mut lines = vec![across(state, &title(state, cgroup), width)];
+    let ages = detail.and_then(|detail| detail.ages.as_ref());
+    let wide = width >= usize::from(WIDE);
+    let column = if wide { width / 2 } else { width };
+    let left = match ages {
+        Some(ages) => histogram(state, ages, cgroup.older_than_seconds, row.page, column - 2),
+        None => vec![Line::from(span(state, Tone::Faint, why_no_ages(state, detail)))],
+    };
+    let room = if wide { width - column } else { width };
+    let mut right = course(state, cgroup, room);
+    right.extend(limits(state, cgroup));
+    if let Some(detail) = detail {
+        right.extend(knobs(state, detail, room));
+        right.extend(past(state, detail, room));
+    }
+    if wide {
+        lines.extend(beside(left, right, column, width));
+    } else {
+        lines.extend(left.into_iter().chain(right));
+    }
+    lines
+}
+
+fn title(state: &State, cgroup: &CgroupStatus) -> String {
+    let path = if cgroup.path.is_empty() { "/" } else { &cgroup.path };
+    let policy = cgroup.policy.as_deref().unwrap_or("no policy");
+    let age =
+        cgroup.older_than_seconds.map(|age| format!(", writes back what is older than {}", text::age(age)));
+    state.look.name(&format!("{path} ({policy}{})", age.unwrap_or_default())).into_owned()
+}
+
+fn why_no_ages(state: &State, detail: Option<&Detail>) -> &'static str {
+    let has_map = state.seen.as_ref().is_some_and(|seen| seen.status.map.state != "absent");
+    match (has_map, detail) {
+        (false, _) => "how old pages are is known with the map alone, and there is none",
+        (true, None) => "waiting for the details",
+        (true, Some(_)) => "how old its pages are is not known",
+    }
+}
+
+/// Two columns of lines.
+fn beside(
+    left: Vec<Line<'static>>,
+    right: Vec<Line<'static>>,
+    column: usize,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let count = left.len().max(right.len());
+    let (mut left, mut right) = (left.into_iter(), right.into_iter());
+    let line = |_| {
+        let mut spans = clipped(left.next().unwrap_or_default().spans, column);
+        let used: usize = spans.iter().map(|span| text::width(&span.content)).sum();
+        spans.push(Span::raw(" ".repeat(column - used)));
+        spans.extend(clipped(right.next().unwrap_or_default().spans, width - column));
+        Line::from(spans)
+    };
+    (0..count).map(line).collect()
+}
+
+/// A row for each bucket, three bars: in zswap now, read out of it, written back. The policy's threshold is a line
+/// across: whatever stands below it is cold.
+fn histogram(
+    state: &State,
+    ages: &Ages,
+    older_than: Option<u64>,
+    page: u64,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let series = [&ages.zswap_pages, &ages.loaded_pages, &ages.written_back_pages];
+    let at = |series: &[u64], bucket: usize| series.get(bucket).copied().unwrap_or(0);
+    let threshold = older_than.map(|age| (0..).find(|bucket| bucket_start(*bucket) >= age).unwrap_or(0));
+    let filled = (0..64).filter(|bucket| series.iter().any(|series| at(series, *bucket) > 0));
+    let used: Vec<usize> = filled.chain(threshold.filter(|bucket| *bucket < 32)).collect();
+    let (Some(first), Some(last)) = (used.iter().min(), used.iter().max()) else {
+        return vec![Line::from("nothing of it was in zswap yet")];
+    };
+    // The label, and three times a space, a size and a bar.
+    let room = width.saturating_sub(8) / 3;
+    let bar_room = room.saturating_sub(7);
+    let most = series.map(|series| series.iter().copied().max().unwrap_or(0).max(1));
+    let titles = ["in zswap now", "came back", "written back"].map(|title| text::left(title, room, ""));
+    let mut lines = vec![Line::from(span(state, Tone::Strong, format!("AGE     {}", titles.concat())))];
+    for bucket in *first..=*last {
+        if threshold == Some(bucket) {
+            lines.push(mark(state, older_than.unwrap_or(0), width));
+        }
+        let is_cold = threshold.is_some_and(|threshold| bucket >= threshold);
+        let mut spans = vec![span(state, Tone::Label, format!("{:<8}", label(bucket)))];
+        for (nth, series) in series.iter().enumerate() {
+            let pages = at(series, bucket);
+            let sign = if is_cold || nth > 0 { state.look.signs.full } else { state.look.signs.half };
+            let length = (u128::from(pages) * bar_room as u128).div_ceil(u128::from(most[nth]));
+            let bar = sign.repeat(usize::try_from(length).unwrap_or(0).min(bar_room));
+            let size = if pages == 0 { ".".to_owned() } else { text::size(pages.saturating_mul(page)) };
+            spans.push(span(
+                state,
+                if pages == 0 { Tone::Faint } else { Tone::Plain },
+                format!("{size:>5} "),
+            ));
+            let tone = if nth == 2 { Tone::Disk } else { Tone::Zswap };
+            spans.push(span(state, tone, text::left(&bar, bar_room + 1, "")));
+        }
+        lines.push(Line::from(spans));
+    }
+    lines
+}
+
+fn label(bucket: usize) -> String {
+    if bucket == 0 { "< 1s".to_owned() } else { text::age(bucket_start(bucket)) }
+}
+
+fn mark(state: &State, age: u64, width: usize) -> Line<'static> {
+    let signs = &state.look.signs;
+    let words = format!(" {} the policy's age, {} ", signs.arrows[1], text::age(age));
+    let rest = width.saturating_sub(text::width(&words) + 4);
+    Line::from(span(
+        state,
+        Tone::Care,
+        format!("{}{words}{}", signs.across.repeat(4), signs.across.repeat(rest)),
+    ))
+}
+
+/// Three lines of small bars, newest at the right.
+fn course(state: &State, cgroup: &CgroupStatus, width: usize) -> Vec<Line<'static>> {
+    let steps = state.look.signs.steps;
+    let room = width.saturating_sub(22);
+    let mut lines = vec![Line::from(span(state, Tone::Strong, "BYTES A SECOND"))];
+    for (which, name) in ["in", "out", "written back"].into_iter().enumerate() {
+        let course: Vec<Option<u64>> = state.courses.of(cgroup.id, which).rev().take(room).collect();
+        let most = course.iter().flatten().copied().max().unwrap_or(0);
+        let step = |rate: &Option<u64>| match rate {
+            None => " ",
+            Some(rate) => {
+                let nth = (u128::from(*rate) * (steps.len() as u128 - 1)).div_ceil(u128::from(most.max(1)));
+                steps[usize::try_from(nth).unwrap_or(0).min(steps.len() - 1)]
+            }
+        };
+        let line: String = course.iter().rev().map(step).collect();
+        lines.push(Line::from(vec![
+            span(state, Tone::Label, format!("{name:<13}")),
+            span(
+                state,
+                Tone::Plain,
+                format!("{:>5} ", course.first().copied().flatten().map_or("-".to_owned(), text::size)),
+            ),
+            span(state, Tone::Zswap, line),
+        ]));
+    }
+    lines
+}
+
+fn limits(state: &State, cgroup: &CgroupStatus) -> Vec<Line<'static>> {
+    let limit = |text: &Option<String>| match text.as_deref() {
+        None => "-".to_owned(),
+        Some(text) => text.parse().map_or_else(|_| text.to_owned(), text::size),
+    };
+    let valve = match cgroup.zswap_writeback {
+        None => "-",
+        Some(true) => "open",
+        Some(false) => "closed",
+    };
+    let words = format!(
+        "swap.max {}  zswap.max {}  way to disk {valve}  in swap {}",
+        limit(&cgroup.swap_max),
+        limit(&cgroup.zswap_max),
+        cgroup.swap_current_bytes.map_or("-".to_owned(), text::size),
+    );
+    vec![Line::from(span(state, Tone::Strong, "LIMITS")), Line::from(state.look.name(&words).into_owned())]
+}
+
+fn knobs(state: &State, detail: &Detail, room: usize) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::from(span(state, Tone::Strong, "SET BY SWAPTIER"))];
+    for knob in &detail.knobs {
+        let file = knob.path.rsplit('/').next().unwrap_or_default();
+        let words = format!("{file} = {}, was {}, by {}", knob.ours.trim(), knob.before.trim(), knob.by);
+        lines.extend(sentence(state, Tone::Plain, &words, room));
+    }
+    if detail.knobs.is_empty() {
+        lines.push(Line::from(span(state, Tone::Faint, "nothing")));
+    }
+    lines
+}
+
+/// What is held back, and what was done, newest first, each with its reason.
+fn past(state: &State, detail: &Detail, room: usize) -> Vec<Line<'static>> {
+    let strong = |text: &str| Line::from(span(state, Tone::Strong, text.to_owned()));
+    let mut lines = Vec::new();
+    if !detail.held.is_empty() {
+        lines.push(strong("HELD BACK"));
+    }
+    for held in &detail.held {
+        lines.extend(sentence(state, Tone::Plain, &format!("{} ({})", held.reason, held.policy), room));
+    }
+    if !detail.actions.is_empty() {
+        lines.push(strong("DONE, NEWEST FIRST"));
+    }
+    for action in detail.actions.iter().rev() {
+        let (sign, tone) = if action.is_trouble { ("! ", Tone::Care) } else { ("", Tone::Plain) };
+        let words = format!("{} {sign}{}: {}", clock(action.unix_seconds), action.action, action.outcome);
+        lines.extend(sentence(state, tone, &words, room));
+        lines.extend(sentence(
+            state,
+            Tone::Plain,
+            &format!("  why: {} ({})", action.reason, action.by),
+            room,
+        ));
+    }
+    lines
+}
+
+/// A sentence in as many lines as it takes; all but the first stand further in.
+fn sentence(state: &State, tone: Tone, words: &str, room: usize) -> Vec<Line<'static>> {
+    let lines = text::wrapped(&state.look.name(words), room.saturating_sub(4)).into_iter().enumerate();
+    lines
+        .map(|(nth, words)| {
+            Line::from(span(state, tone, if nth == 0 { words } else { format!("    {words}") }))
+        })
+        .collect()
+}
