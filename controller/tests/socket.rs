@@ -1,29 +1,38 @@
-//! The agent's socket under hostile clients: whatever they send, or do not send, the next client is served.
+//! The agent's socket: what a client gets, and hostile clients. Whatever they send, or do not send or read, the next
+//! client is served and the agent's side never waits.
 //!
-//! What a well-formed request gets is tested beside the server; the messages alone are the fuzz target `socket`.
+//! The messages alone are the fuzz target `socket`; who may ask for what is tested beside `peer`, and with real users
+//! in a guest.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot talk to the server has failed")]
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+use swaptier::config::{MetricsConfig, SocketConfig};
 use swaptier::root::Root;
+use swaptier::serve::board::{Board, Page};
+use swaptier::serve::client::{self, Connection};
+use swaptier::serve::events::{EventKind, News};
 use swaptier::serve::protocol::{Answer, Ask};
-use swaptier::serve::{SOCKET, client, server::Server};
-use tokio::runtime::Runtime;
+use swaptier::serve::status::{CgroupStatus, Status};
+use swaptier::serve::{SOCKET, server::Server};
 use tokio::sync::mpsc;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server that has no status yet and whose agent does nothing.
 struct World {
     dir: tempfile::TempDir,
     root: Root,
-    runtime: Runtime,
-    server: Option<Server>,
+    board: Arc<Board>,
+    _server: Server,
     _errands: mpsc::Receiver<swaptier::serve::server::Errand>,
 }
 
@@ -31,13 +40,32 @@ impl World {
     fn new() -> World {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::at(dir.path()).unwrap();
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (send, mut errands) = mpsc::channel(1);
         errands.close();
-        let server =
-            runtime.block_on(async { Server::start(&root, Arc::new(RwLock::new(None)), send) }).unwrap();
-        World { dir, root, runtime, server: Some(server), _errands: errands }
+        let (socket, metrics) = (SocketConfig::default(), MetricsConfig::default());
+        let board = Arc::new(Board::default());
+        let server = Server::start(&root, &socket, &metrics, board.clone(), send).unwrap();
+        World { dir, root, board, _server: server, _errands: errands }
+    }
+
+    /// Publishes a tick with so many cgroups.
+    fn pin(&self, tick: u64, cgroups: u64) {
+        let row = |id| CgroupStatus { path: format!("a/{id}"), id, ..CgroupStatus::default() };
+        let mut status =
+            Status { schema: 1, cgroups: (2..cgroups + 2).map(row).collect(), ..Status::default() };
+        status.agent.tick = tick;
+        self.board.pin(Page::new(status, BTreeMap::new()));
+    }
+
+    fn ask(&self, ask: Ask) -> Answer {
+        client::ask(&self.root, ask, PATIENCE).unwrap().unwrap()
+    }
+
+    fn subscribe(&self, interval_ms: u64, detail: Option<&str>) -> Connection {
+        let mut connection = Connection::open(&self.root).unwrap().unwrap();
+        let detail = detail.map(str::to_owned);
+        connection.send(Ask::Subscribe { interval_ms, detail, events_since: 0 }).unwrap();
+        connection
     }
 
     fn path(&self) -> PathBuf {
@@ -70,20 +98,18 @@ impl World {
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        let _in_the_runtime = self.runtime.enter();
-        self.server = None;
+/// Each answer is one line of the protocol; no answer at all means that the client was dropped.
+fn check_answers(back: &str) {
+    assert!(back.is_empty() || back.ends_with('\n'), "{back:?}");
+    for line in back.lines() {
+        let answer: Answer = serde_json::from_str(line).unwrap();
+        assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
     }
 }
 
-/// An answer is one line of the protocol; no answer at all means that the client was dropped.
-fn check_answer(back: &str) {
-    if !back.is_empty() {
-        assert_eq!(back.matches('\n').count(), 1, "{back:?}");
-        let answer: Answer = serde_json::from_str(back).unwrap();
-        assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
-    }
+/// 0 where it is no status.
+fn tick_of(answer: Answer) -> u64 {
+    if let Answer::Status(status) = answer { status.agent.tick } else { 0 }
 }
 
 /// Something like a request.
@@ -101,7 +127,7 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
 fn any_bytes_get_an_answer_or_a_goodbye() {
     let world = World::new();
     proptest!(ProptestConfig::with_cases(200), |(bytes in request())| {
-        check_answer(&world.send(&bytes));
+        check_answers(&world.send(&bytes));
     });
     assert!(world.is_served());
 }
@@ -110,7 +136,7 @@ fn any_bytes_get_an_answer_or_a_goodbye() {
 fn a_request_without_an_end_is_not_read_for_ever() {
     let world = World::new();
     for bytes in [vec![b'['; 1 << 20], vec![b' '; 1 << 20], vec![0; 1 << 20]] {
-        check_answer(&world.send(&bytes));
+        check_answers(&world.send(&bytes));
     }
     assert!(world.is_served());
 }
@@ -123,4 +149,166 @@ fn clients_that_say_nothing_do_not_keep_others_out() {
     assert!(world.is_served());
     drop(silent);
     assert!(world.is_served());
+}
+
+#[test]
+fn the_socket_is_its_owners_alone_unless_a_group_is_named() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let world = World::new();
+    let mode = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(world.path()), 0o600);
+    std::fs::create_dir_all(world.dir.path().join("etc")).unwrap();
+    let own = std::fs::metadata(world.dir.path()).unwrap().gid();
+    std::fs::write(world.dir.path().join("etc/group"), format!("readers:x:{own}:\n")).unwrap();
+    let start = |group: &str| {
+        let socket = SocketConfig { group: Some(group.to_owned()) };
+        let board = Arc::new(Board::default());
+        Server::start(&world.root, &socket, &MetricsConfig::default(), board, mpsc::channel(1).0)
+    };
+    let server = start("readers").unwrap();
+    let there = std::fs::metadata(world.path()).unwrap();
+    assert_eq!((there.permissions().mode() & 0o777, there.gid()), (0o660, own));
+    assert_eq!(mode(world.dir.path().join("run/swaptier")), 0o711);
+    drop(server);
+    assert!(!world.path().exists(), "a socket nobody listens on");
+    let error = start("nobody-has-this-name").err().unwrap().to_string();
+    assert!(error.contains("nobody-has-this-name") && error.contains("groupadd"), "{error}");
+}
+
+#[test]
+fn one_connection_asks_many_things_and_gets_an_answer_to_each() {
+    let world = World::new();
+    world.pin(7, 3);
+    let mut connection = Connection::open(&world.root).unwrap().unwrap();
+    for _ in 0..3 {
+        connection.send(Ask::Status).unwrap();
+        assert_eq!(tick_of(connection.receive(PATIENCE).unwrap()), 7);
+    }
+    connection.send(Ask::Detail { cgroup: "a/3".into() }).unwrap();
+    let Answer::Detail(detail) = connection.receive(PATIENCE).unwrap() else { panic!("no detail") };
+    assert_eq!((detail.row.id, detail.tick), (3, 7));
+    connection.send(Ask::Detail { cgroup: "b".into() }).unwrap();
+    assert!(matches!(connection.receive(PATIENCE).unwrap(), Answer::Refused { exit: 6, .. }));
+    connection.send(Ask::Metrics).unwrap();
+    let Answer::Metrics { text } = connection.receive(PATIENCE).unwrap() else { panic!("no metrics") };
+    assert!(text.contains("swaptier_agent_ticks_total 7"), "{text}");
+    connection.send(Ask::Describe).unwrap();
+    let Answer::Description { fields } = connection.receive(PATIENCE).unwrap() else { panic!("no fields") };
+    assert!(fields.iter().any(|field| field.name == "cgroups[].zswap_pages" && field.unit == "pages"));
+}
+
+#[test]
+fn a_subscriber_gets_the_newest_and_what_happened_and_nothing_twice() {
+    let world = World::new();
+    world.board.tell(100, News::of(EventKind::Started, "ready"));
+    world.pin(1, 2);
+    let mut subscriber = world.subscribe(0, Some("a/2"));
+    let Answer::Events { events, last: 1 } = subscriber.receive(PATIENCE).unwrap() else {
+        panic!("no events")
+    };
+    assert_eq!((events.len(), events[0].text.as_str()), (1, "ready"));
+    assert_eq!(tick_of(subscriber.receive(PATIENCE).unwrap()), 1);
+    assert!(matches!(subscriber.receive(PATIENCE).unwrap(), Answer::Detail(_)));
+    // Nothing new: nothing comes.
+    let error = subscriber.receive(Duration::from_millis(400)).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    for tick in 2..6 {
+        world.pin(tick, 2);
+    }
+    // Of four ticks at once the newest comes, or the first of them and then the newest.
+    let mut seen = tick_of(subscriber.receive(PATIENCE).unwrap());
+    while seen < 5 {
+        match subscriber.receive(PATIENCE).unwrap() {
+            Answer::Status(status) => {
+                assert!(status.agent.tick > seen, "{} after {seen}", status.agent.tick);
+                seen = status.agent.tick;
+            }
+            Answer::Detail(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_subscriber_that_reads_nothing_holds_up_nobody_and_is_dropped() {
+    let world = World::new();
+    // 20,000 rows are some megabytes: far more than a socket holds.
+    world.pin(1, 20_000);
+    let stuck: Vec<Connection> = (0..4).map(|_| world.subscribe(0, None)).collect();
+    let begun = Instant::now();
+    for tick in 2..40 {
+        let before = Instant::now();
+        world.pin(tick, 100);
+        assert!(before.elapsed() < Duration::from_millis(200), "publishing waited {:?}", before.elapsed());
+    }
+    assert_eq!(tick_of(world.ask(Ask::Status)), 39);
+    drop(stuck);
+    assert!(begun.elapsed() < Duration::from_secs(8), "readers waited for the stuck: {:?}", begun.elapsed());
+    // One that stays stuck is let go when its time is up: what it finds then is the end.
+    let mut stuck = UnixStream::connect(world.path()).unwrap();
+    world.pin(50, 20_000);
+    stuck.write_all(b"{\"v\":2,\"ask\":\"subscribe\"}\n").unwrap();
+    std::thread::sleep(Duration::from_secs(12));
+    stuck.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut rest = Vec::new();
+    let ended = stuck.read_to_end(&mut rest);
+    assert!(ended.is_ok() && !rest.ends_with(b"\n"), "{ended:?}, {} bytes", rest.len());
+}
+
+#[test]
+fn an_act_waits_for_the_loop_and_is_told_when_that_has_ended() {
+    let world = World::new();
+    world.pin(1, 1);
+    assert!(matches!(world.ask(Ask::Reload), Answer::Refused { exit: 1, .. }));
+}
+
+#[test]
+fn metrics_are_served_over_http_on_this_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Root::at(dir.path()).unwrap();
+    // A port that is free now.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let metrics = MetricsConfig { listen: Some(free), ..MetricsConfig::default() };
+    let board = Arc::new(Board::default());
+    let (send, _errands) = mpsc::channel(1);
+    let _server = Server::start(&root, &SocketConfig::default(), &metrics, board.clone(), send).unwrap();
+    let get = |request: &str| {
+        let mut client = std::net::TcpStream::connect(free).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(request.as_bytes()).unwrap();
+        let mut back = String::new();
+        client.read_to_string(&mut back).unwrap();
+        back
+    };
+    let scrape = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert!(get(scrape).starts_with("HTTP/1.1 503 "), "before the first tick there is nothing to say");
+    board.pin(Page::new(Status::default(), BTreeMap::new()));
+    let classic = get(scrape);
+    assert!(classic.starts_with("HTTP/1.1 200 OK\r\n") && classic.contains("text/plain; version=0.0.4"));
+    assert!(classic.contains("\nswaptier_agent_ticks_total 0"), "{classic}");
+    let open = get("GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\n\r\n");
+    assert!(
+        open.contains("application/openmetrics-text; version=1.0.0") && open.ends_with("# EOF\n"),
+        "{open}"
+    );
+    assert!(get("GET / HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 404 "));
+    assert!(
+        get("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").starts_with("HTTP/1.1 405 ")
+    );
+    assert!(get("nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
+    let outside = swaptier::serve::metrics::http::listen(([0, 0, 0, 0], 0).into());
+    assert!(outside.unwrap_err().to_string().contains("outside this host"));
+}
+
+#[test]
+fn the_metrics_file_is_replaced_whole() {
+    use swaptier::serve::metrics::textfile;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("swaptier.prom");
+    for text in ["one 1\n", "two 2\n"] {
+        textfile::write(&path, text).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left");
+    assert!(textfile::write(&dir.path().join("missing/swaptier.prom"), "x\n").is_err());
 }

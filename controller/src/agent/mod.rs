@@ -1,24 +1,28 @@
 //! The agent: the one loop, and the only owner of long-lived state. Sense → decide → guard → act → journal → publish.
 //!
-//! `probes` is the map in its hands, `drift` finds where it errs, `rounds` the write-back engine, `publish` the status it shows. What to do is decided
-//! in `swaptier_policies`; how a file is changed, in `act`.
+//! `probes` is the map in its hands, `drift` finds where it errs, `rounds` the write-back engine. `publish` makes the
+//! status, from what the tick saw, what moves (`traffic`), what was done (`past`) and what all that costs (`own`). What
+//! to do is decided in `swaptier_policies`; how a file is changed, in `act`.
 
 mod drift;
 mod family;
+mod own;
+mod past;
 mod probes;
 mod publish;
 pub(crate) mod record;
 mod rounds;
+mod traffic;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
 use swaptier_policies::{
-    History, MapHealth, Plan, PolicySet, Seconds, Snapshot, SourceFile, Writeback, decide, violations,
+    History, MapHealth, Pages, Plan, PolicySet, Seconds, Snapshot, SourceFile, Writeback, decide, violations,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -37,12 +41,18 @@ use crate::{
     root::Root,
     sense::{self, CgroupSample, CgroupTree, Sensed},
     serve::{
+        board::Board,
+        events::{EventKind, News},
         protocol::{Answer, Ask},
-        server::{Errand, Published, Server, refused},
+        server::{Errand, Server, refused},
+        status::ActionStatus,
     },
 };
+use own::Own;
+use past::Past;
 use probes::{MapView, Probes};
 use rounds::Rounds;
+use traffic::Traffic;
 
 /// How the agent is started.
 #[derive(Clone, Debug, Default)]
@@ -65,21 +75,22 @@ pub async fn run(root: Root, options: Options) -> Result<Exit, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut agent = Agent::start(root, options).await?;
-    let published: Published = Arc::new(RwLock::new(None));
     let (send, mut errands) = mpsc::channel::<Errand>(16);
-    let server = Server::start(&agent.root, published.clone(), send).context("making the control socket")?;
+    let (config, board) = (&agent.config, agent.board.clone());
+    let server = Server::start(&agent.root, &config.socket, &config.metrics, board, send)
+        .context("making the control socket")?;
     fault::point("agent.listening");
     let mut ticker = tokio::time::interval(Duration::from_secs(agent.config.agent.tick.0));
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The interval's first tick is at once: the agent is ready when it has seen and decided once.
-    agent.tick(&published).await;
+    agent.tick().await;
     fault::point("agent.ready");
     notify(&[sd_notify::NotifyState::Ready]);
-    tracing::info!(policies = agent.policies.len(), lost = agent.lost.len(), "ready");
+    agent.say_started();
     let exit = loop {
         tokio::select! {
             _ = ticker.tick() => {
-                agent.tick(&published).await;
+                agent.tick().await;
                 notify(&[sd_notify::NotifyState::Watchdog]);
             }
             Some((ask, reply)) = errands.recv() => {
@@ -131,7 +142,16 @@ struct Agent {
     tape: record::Tape,
     tick: u64,
     last_tick: Duration,
+    /// When the tick before this one saw the host.
+    sensed_at: Option<Instant>,
+    blind_ticks: u64,
     plan: Plan,
+    board: Arc<Board>,
+    own: Own,
+    past: Past,
+    traffic: Traffic,
+    /// Number of the newest event that is on the tape.
+    taped: u64,
 }
 
 impl Agent {
@@ -164,7 +184,8 @@ impl Agent {
         let mut tree = CgroupTree::default();
         let cgroups =
             sense::collect(&root, &mut tree).map_err(|e| Failure::new(Exit::Unsupported, e))?.cgroups;
-        lock_memory();
+        let mut own = Own::default();
+        own.locked(lock_memory());
         let (probes, lost) = start_probes(&root, &options, &config, &cgroups);
         if probes.is_none() && !options.dry_run {
             leftovers::unpin(&root);
@@ -195,23 +216,46 @@ impl Agent {
             tape,
             tick,
             last_tick,
+            sensed_at: None,
+            blind_ticks: 0,
             plan,
+            board: Arc::new(Board::default()),
+            own,
+            past: Past::default(),
+            traffic: Traffic::default(),
+            taped: 0,
         })
     }
 
+    fn say_started(&self) {
+        let (policies, lost) = (self.policies.len(), self.lost.len());
+        let text = format!("ready: {policies} policies in force, {lost} things missing on this host");
+        self.tell(News::of(EventKind::Started, text));
+    }
+
+    fn tell(&self, news: News) {
+        past::tell(&self.board, unix_seconds(), news);
+    }
+
     /// One tick. A tick that cannot see the host does nothing, says so, and tries again.
-    async fn tick(&mut self, published: &Published) {
-        let begun = Instant::now();
+    async fn tick(&mut self) {
+        let (begun, cpu) = (Instant::now(), own::thread_time());
+        // One more file of each cgroup, which nothing but a face wants.
+        self.tree.with_pressure = self.board.is_looked_at(map::now());
         let sensed = match sense::collect(&self.root, &mut self.tree) {
             Ok(sensed) => sensed,
             Err(error) => {
-                tracing::warn!(%error, "this tick saw nothing, and does nothing");
+                self.blind_ticks += 1;
+                let text = format!("this tick saw nothing, and does nothing: {error}");
+                self.tell(News { is_trouble: true, ..News::of(EventKind::Trouble, text) });
                 return;
             }
         };
+        let elapsed = self.sensed_at.replace(begun).map(|before| begun.duration_since(before).as_secs_f64());
         fault::point("tick.sensed");
         self.cgroups.clone_from(&sensed.cgroups);
         let view = self.read_map(&sensed);
+        self.traffic.look(&sensed, self.probes.is_some().then_some(&view), elapsed);
         let facts = writeback::Facts::of(&sensed);
         let ready = self.rounds.ready(&facts);
         let snapshot = self.snapshot(&sensed, &view, &ready);
@@ -224,15 +268,16 @@ impl Agent {
         let tick = self.tick;
         self.tick += 1;
         self.last_tick = begun.elapsed();
-        let status = self.status(&sensed, &snapshot, &view, &ready);
+        let page = self.page(&sensed, &snapshot, &view, &ready);
         if self.tape.is_on() {
+            let (events, last) = self.board.events(self.taped);
+            self.taped = last;
             let made = (history, decision);
-            let frame = record::frame(tick, snapshot, made, &view, status.clone(), Vec::new());
-            self.tape.take(frame);
+            self.tape.take(record::frame(tick, snapshot, made, &view, page.status.clone(), events));
         }
-        if let Ok(mut place) = published.write() {
-            *place = Some(status);
-        }
+        self.board.pin(page);
+        // What publishing costs is a part of the tick's cost, and is shown with the next one.
+        self.own.add(begun.elapsed(), own::thread_time().saturating_sub(cpu));
     }
 
     fn read_map(&mut self, sensed: &Sensed) -> MapView {
@@ -240,7 +285,10 @@ impl Agent {
         probes.feed(&sensed.cgroups);
         let mut view = probes.view(&sensed.cgroups, &self.policies);
         if probes.reconcile(&self.root, &sensed.cgroups, &view) {
+            let before = view.repaired;
             view = probes.view(&sensed.cgroups, &self.policies);
+            let text = format!("{} slots of the map were wrong and were put right", view.repaired - before);
+            past::tell(&self.board, unix_seconds(), News::of(EventKind::Repaired, text));
         }
         view
     }
@@ -267,6 +315,7 @@ impl Agent {
     /// Decides, and carries out what is decided. What came of it is given to a recording.
     async fn decide_and_act(&mut self, snapshot: &Snapshot) -> Option<Decision> {
         self.rounds.tidy();
+        self.past.forget_dead(snapshot);
         self.give_back_what_no_policy_wants();
         let plan = decide(snapshot, &self.policies, &mut self.history);
         let wrong = violations(&plan, snapshot, &self.policies);
@@ -277,7 +326,7 @@ impl Agent {
         fault::point("tick.decided");
         let mut outcomes = Vec::new();
         for step in &plan.steps {
-            tracing::info!(action = %step.action, policy = step.policy, reason = %step.reason, "step");
+            tracing::debug!(action = %step.action, policy = step.policy, "step begins");
             let outcome = {
                 let Self { hands, rounds, probes, cgroups, policies, .. } = self;
                 act::apply(hands, step, snapshot, |mut order| {
@@ -286,7 +335,8 @@ impl Agent {
                 })
                 .await
             };
-            log(&outcome);
+            let news = self.past.step(unix_seconds(), step, &outcome, snapshot);
+            self.tell(news);
             notify(&[sd_notify::NotifyState::Watchdog]);
             outcomes.push(outcome);
             fault::point("tick.step");
@@ -314,10 +364,14 @@ impl Agent {
         };
         let mut undo = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.options.dry_run && undo.pending().any(&is_unwanted) {
-            report(
-                &journal::restore_where(&self.root, &mut undo, false, is_unwanted),
-                "no policy asks for it any more",
-            );
+            let why = "no policy asks for it any more";
+            for item in &journal::restore_where(&self.root, &mut undo, false, is_unwanted).items {
+                let text = format!("/{}: {:?}", item.path, item.fate);
+                let cgroup = cgroup_of(&item.path).map(str::to_owned);
+                let news =
+                    News { cgroup, reason: Some(why.to_owned()), ..News::of(EventKind::GivenBack, text) };
+                past::tell(&self.board, unix_seconds(), news);
+            }
         }
     }
 
@@ -337,8 +391,41 @@ impl Agent {
                     *cgroups = fresh;
                 }
                 let wish = rounds::Wish { cgroup, older_than: Seconds(older_than), pages, dialect, dry_run };
-                rounds.wish(wish, options.dry_run, probes, cgroups).await
+                let asked = (wish.cgroup.trim_matches('/').to_owned(), wish.dry_run || options.dry_run);
+                let answer = rounds.wish(wish, options.dry_run, probes, cgroups).await;
+                self.note_wish(&asked.0, older_than, pages, asked.1, &answer);
+                answer
             }
+        }
+    }
+
+    /// A round that a command asked for stands in the past of its cgroup like one of a policy.
+    fn note_wish(&mut self, path: &str, older_than: u64, pages: u64, is_dry: bool, answer: &Answer) {
+        let (outcome, is_trouble) = match answer {
+            Answer::Round { report } => {
+                let written = report["written_pages"].as_u64().unwrap_or_default();
+                (format!("{} written back, ended by {}", Pages(written), report["ended"]), false)
+            }
+            Answer::Refused { message, .. } => (message.clone(), true),
+            _ => return,
+        };
+        if is_dry {
+            return;
+        }
+        let action = format!("write back {} older than {}", Pages(pages), Seconds(older_than));
+        let by = "command writeback".to_owned();
+        self.tell(News {
+            kind: EventKind::Round,
+            is_trouble,
+            cgroup: Some(path.to_owned()),
+            by: Some(by.clone()),
+            text: format!("{action}: {outcome}"),
+            reason: None,
+        });
+        if let Some(cgroup) = self.cgroups.iter().find(|cgroup| cgroup.path == path) {
+            let reason = "asked for by hand".to_owned();
+            let unix_seconds = unix_seconds();
+            self.past.note(cgroup.id, ActionStatus { unix_seconds, action, by, reason, outcome, is_trouble });
         }
     }
 
@@ -346,14 +433,16 @@ impl Agent {
     fn reload(&mut self) -> Answer {
         match load_policies(&self.root, &self.config) {
             Ok((policies, files)) => {
-                tracing::info!(policies = policies.len(), "reloaded");
                 self.tape.reloaded(&files);
                 self.policies = policies;
-                Answer::Done { message: format!("{} policies in force", self.policies.len()) }
+                let message = format!("{} policies in force", self.policies.len());
+                self.tell(News::of(EventKind::Reload, message.clone()));
+                Answer::Done { message }
             }
             Err(faults) => {
-                tracing::error!("the new policies are not used:\n{faults}");
-                refused(Exit::Invalid as u8, format!("the new policies are not used:\n{faults}"))
+                let message = format!("the new policies are not used:\n{faults}");
+                self.tell(News { is_trouble: true, ..News::of(EventKind::Reload, message.clone()) });
+                refused(Exit::Invalid as u8, message)
             }
         }
     }
@@ -447,12 +536,14 @@ fn log(outcome: &Outcome) {
 }
 
 /// The agent must run when there is no memory to be had: what it has stays in RAM, page by page as it is touched.
-fn lock_memory() {
+fn lock_memory() -> bool {
     use rustix::mm::{MlockAllFlags, mlockall};
     let what = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
-    if let Err(error) = mlockall(what) {
+    let locked = mlockall(what);
+    if let Err(error) = &locked {
         tracing::warn!(%error, "the agent's memory is not locked");
     }
+    locked.is_ok()
 }
 
 fn unix_seconds() -> u64 {

@@ -65,6 +65,8 @@ pub(super) struct MapView {
     pub(super) oldest: BTreeMap<CgroupId, u64>,
     /// Pages in zswap of each cgroup by itself, by age.
     pub(super) ages: BTreeMap<CgroupId, [u64; AGE_BUCKETS]>,
+    /// Cgroups that are gone and still have counters → the living one that answers for them.
+    pub(super) homes: BTreeMap<CgroupId, CgroupId>,
     pub(super) health: Health,
     pub(super) recursion_misses: u64,
     /// Slots that were wrong and were put right.
@@ -198,6 +200,9 @@ impl Probes {
             *oldest = (*oldest).max(found.oldest);
             let ages = view.ages.entry(id).or_insert([0; AGE_BUCKETS]);
             ages.iter_mut().zip(found.zswap_age).for_each(|(sum, pages)| *sum += pages);
+            if id != CgroupId(counters.id) {
+                view.homes.insert(CgroupId(counters.id), id);
+            }
             if let Some(cold) = asked.by.get(&id).and_then(|(_, policy)| view.cold.get_mut(policy)) {
                 cold.pages.0 += found.cold_pages;
                 cold.compressed.0 += found.cold_bytes;
@@ -325,7 +330,7 @@ fn cold(older_than: Seconds) -> Cold {
 }
 
 /// The sum of the counters of one cgroup under two indexes.
-fn both(one: &Counters, other: &Counters) -> Counters {
+pub(super) fn both(one: &Counters, other: &Counters) -> Counters {
     let ages =
         |one: &[u64; AGE_BUCKETS], other: &[u64; AGE_BUCKETS]| std::array::from_fn(|n| one[n] + other[n]);
     Counters {

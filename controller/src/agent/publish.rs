@@ -1,135 +1,236 @@
-//! The status made of what the tick saw. Pure: the agent hands it over.
+//! The page that a tick publishes, made of what it saw and did. Pure: the agent hands it over.
 
-use swaptier_common::Frame;
-use swaptier_policies::{CgroupView, Limit, Snapshot, Tiers};
+use std::collections::BTreeMap;
 
-use super::{Agent, drift, probes::MapView};
+use swaptier_common::{Frame, cgroup::AGE_BUCKETS};
+use swaptier_policies::{CgroupId, CgroupView, Snapshot, Tiers};
+
+use super::{Agent, drift, probes::MapView, traffic::with_below};
 use crate::{
-    sense::Sensed,
-    serve::status::{AgentStatus, CgroupStatus, HeldStatus, HostStatus, MapStatus, SCHEMA, Status},
+    journal::Change,
+    sense::{CgroupSample, Pressure, Sensed, read_counters},
+    serve::{
+        board::{Beside, Page},
+        detail::{Ages, trimmed},
+        shown,
+        status::{
+            AgentStatus, CgroupStatus, HeldStatus, HostStatus, KnobStatus, MapStatus, RefusedStores, SCHEMA,
+            Status, TotalsStatus,
+        },
+    },
 };
 
+/// The sums over subtrees that only faces want.
+struct Sums<'a> {
+    samples: BTreeMap<CgroupId, &'a CgroupSample>,
+    oldest: BTreeMap<CgroupId, u64>,
+    ages: BTreeMap<CgroupId, [u64; AGE_BUCKETS]>,
+}
+
 impl Agent {
-    pub(super) fn status(
+    /// The page of this tick.
+    pub(super) fn page(
         &self,
         sensed: &Sensed,
         snapshot: &Snapshot,
         view: &MapView,
         ready: &Result<&'static str, String>,
+    ) -> Page {
+        let add =
+            |one: [u64; AGE_BUCKETS], other: [u64; AGE_BUCKETS]| std::array::from_fn(|n| one[n] + other[n]);
+        let sums = Sums {
+            samples: sensed.cgroups.iter().map(|sample| (sample.id, sample)).collect(),
+            oldest: with_below(&sensed.cgroups, &view.oldest, u64::max),
+            ages: with_below(&sensed.cgroups, &view.ages, add),
+        };
+        let mut cgroups = Vec::new();
+        let mut beside = BTreeMap::new();
+        for (id, cgroup) in &snapshot.cgroups {
+            if self.policies.resolve(&cgroup.path).is_some() || holds_swap(cgroup) {
+                cgroups.push(self.row(*id, cgroup, snapshot, &sums));
+                beside.insert(id.0, self.beside(*id, &sums));
+            }
+        }
+        cgroups.sort_by(|a, b| a.path.cmp(&b.path));
+        Page::new(self.status(sensed, snapshot, view, ready, cgroups), beside)
+    }
+
+    fn status(
+        &self,
+        sensed: &Sensed,
+        snapshot: &Snapshot,
+        view: &MapView,
+        ready: &Result<&'static str, String>,
+        cgroups: Vec<CgroupStatus>,
     ) -> Status {
-        let host = &snapshot.host;
+        let path =
+            |id: &CgroupId| snapshot.cgroups.get(id).map_or_else(String::new, |view| view.path.clone());
+        let held = self.plan.held.iter().map(|held| HeldStatus {
+            cgroup: path(&held.cgroup),
+            policy: held.policy.clone(),
+            reason: held.hold.to_string(),
+        });
+        Status {
+            schema: SCHEMA,
+            unix_seconds: unix_seconds(),
+            agent: self.agent_status(ready),
+            host: self.host_status(sensed, snapshot, view),
+            areas: sensed.swaps.iter().map(|area| shown::area(area, snapshot.page_size.0)).collect(),
+            map: self.map_status(sensed, snapshot, view),
+            cgroups,
+            rounds: self.rounds.reports().cloned().collect(),
+            held: held.collect(),
+            knobs: self.knobs(),
+            last_event: self.board.last_event(),
+            totals: TotalsStatus {
+                steps: self.past.steps,
+                steps_in_trouble: self.past.in_trouble,
+                ..self.rounds.totals()
+            },
+        }
+    }
+
+    fn agent_status(&self, ready: &Result<&'static str, String>) -> AgentStatus {
+        AgentStatus {
+            running: true,
+            pid: Some(std::process::id()),
+            tick: self.tick,
+            tick_ms: self.last_tick.as_secs_f64() * 1e3,
+            policies: self.policies.len(),
+            dialect: ready.as_ref().ok().map(|dialect| (*dialect).to_owned()),
+            no_dialect: ready.as_ref().err().cloned(),
+            lost: self.lost.clone(),
+            dry_run: self.options.dry_run,
+            tick_interval_seconds: self.config.agent.tick.0,
+            cost: self.own.now(),
+            blind_ticks: self.blind_ticks,
+            journal_dropped: self.journal.dropped(),
+        }
+    }
+
+    fn host_status(&self, sensed: &Sensed, snapshot: &Snapshot, view: &MapView) -> HostStatus {
+        let page = snapshot.page_size.0;
+        let on_disk = view.counts.values().map(|tiers| tiers.phys.0).sum::<u64>();
+        HostStatus {
+            disk_original_bytes: self.probes.is_some().then_some(on_disk * page),
+            rates: self.traffic.host(),
+            refused_stores: refused_stores(&self.root),
+            ..shown::host(sensed, page)
+        }
+    }
+
+    fn map_status(&self, sensed: &Sensed, snapshot: &Snapshot, view: &MapView) -> MapStatus {
         let sum = |pages: fn(&Tiers) -> u64| view.counts.values().map(pages).sum::<u64>();
         let (known, unknown) = (sum(|tiers| tiers.zswap.0), sum(|tiers| tiers.unknown.0));
         let of_kernel = zswapped(sensed, snapshot.page_size.0).filter(|_| self.probes.is_some());
         let drift_pages = of_kernel.map_or(0, |kernel| drift::pages(known, unknown, kernel));
-        Status {
-            schema: SCHEMA,
-            agent: AgentStatus {
-                running: true,
-                pid: Some(std::process::id()),
-                tick: self.tick,
-                tick_ms: self.last_tick.as_secs_f64() * 1e3,
-                policies: self.policies.len(),
-                dialect: ready.as_ref().ok().map(|dialect| (*dialect).to_owned()),
-                no_dialect: ready.as_ref().err().cloned(),
-                lost: self.lost.clone(),
-                ..AgentStatus::default()
-            },
-            host: HostStatus {
-                ram_bytes: host.ram.0,
-                zswap_compressed_bytes: host.pool_compressed.map(|bytes| bytes.0),
-                zswap_original_bytes: host.pool_original.map(|bytes| bytes.0),
-                pool_limit_bytes: host.pool_limit.map(|bytes| bytes.0),
-                swap_total_bytes: host.swap_total.0,
-                swap_free_bytes: host.swap_free.0,
-                ..HostStatus::default()
-            },
-            map: MapStatus {
-                state: self.probes.as_ref().map_or("absent", |_| state(drift_pages)).to_owned(),
-                reason: self.probes.is_none().then(|| self.lost.join("; ")),
-                chunks: view.health.chunks,
-                locked_bytes: view.health.locked_bytes,
-                used_bytes: view.health.used_frames * size_of::<Frame>() as u64,
-                drift_pages,
-                repaired_pages: view.repaired,
-                recursion_misses: view.recursion_misses,
-                missed_events: view.health.missed_frames
-                    + view.health.missed_areas
-                    + view.health.missed_cgroups,
-            },
-            cgroups: self.cgroup_statuses(snapshot, view),
-            rounds: self.rounds.reports().cloned().collect(),
-            held: self
-                .plan
-                .held
-                .iter()
-                .map(|held| HeldStatus {
-                    cgroup: snapshot
-                        .cgroups
-                        .get(&held.cgroup)
-                        .map_or_else(String::new, |cgroup| cgroup.path.clone()),
-                    policy: held.policy.clone(),
-                    reason: held.hold.to_string(),
-                })
-                .collect(),
-            ..Status::default()
+        let health = &view.health;
+        MapStatus {
+            state: self.probes.as_ref().map_or("absent", |_| state(drift_pages)).to_owned(),
+            reason: self.probes.is_none().then(|| self.lost.join("; ")),
+            chunks: health.chunks,
+            locked_bytes: health.locked_bytes,
+            used_bytes: health.used_frames * size_of::<Frame>() as u64,
+            drift_pages,
+            repaired_pages: view.repaired,
+            recursion_misses: view.recursion_misses,
+            missed_events: health.missed_frames + health.missed_areas + health.missed_cgroups,
         }
     }
 
-    fn cgroup_statuses(&self, snapshot: &Snapshot, view: &MapView) -> Vec<CgroupStatus> {
-        let mut all: Vec<CgroupStatus> = snapshot
-            .cgroups
-            .iter()
-            .filter_map(|(id, cgroup)| {
-                let policy = self.policies.resolve(&cgroup.path);
-                let is_shown = policy.is_some() || holds_swap(cgroup);
-                is_shown.then(|| {
-                    let counters = self.probes.is_some().then(|| view.counters.get(id).copied()).flatten();
-                    let tiers = cgroup.tiers;
-                    CgroupStatus {
-                        path: cgroup.path.clone(),
-                        id: id.0,
-                        policy: policy.map(|policy| policy.name().to_owned()),
-                        zswap_pages: tiers.map(|tiers| tiers.zswap.0),
-                        zswap_compressed_bytes: tiers
-                            .map_or(cgroup.zswap_compressed, |tiers| Some(tiers.zswap_compressed))
-                            .map(|bytes| bytes.0),
-                        phys_pages: tiers.map(|tiers| tiers.phys.0),
-                        zero_pages: tiers.map(|tiers| tiers.zero.0),
-                        folio_pages: tiers.map(|tiers| tiers.folio.0),
-                        drift_pages: tiers.zip(cgroup.zswap_original).map(|(tiers, original)| {
-                            let kernel = original.0 / snapshot.page_size.0;
-                            drift::pages(tiers.zswap.0, tiers.unknown.0, kernel)
-                        }),
-                        unknown_pages: tiers.map(|tiers| tiers.unknown.0),
-                        cold_pages: cgroup.cold.map(|cold| cold.pages.0),
-                        older_than_seconds: cgroup.cold.map(|cold| cold.older_than.0),
-                        oldest_seconds: view.oldest.get(id).copied(),
-                        stored_pages: counters.map(|counters| counters.stored_pages),
-                        loaded_pages: counters.map(|counters| counters.loaded_pages),
-                        written_back_pages: counters.map(|counters| counters.written_back_pages),
-                        direct_pages: counters.map(|counters| counters.direct_pages),
-                        read_pages: counters.map(|counters| counters.read_pages),
-                        regret_pages: counters.map(|counters| counters.regret_pages),
-                        memory_current_bytes: cgroup.memory_current.map(|bytes| bytes.0),
-                        swap_max: cgroup.swap_max.map(as_the_kernel),
-                        zswap_max: cgroup.zswap_max.map(as_the_kernel),
-                        zswap_writeback: cgroup.zswap_writeback,
-                        ..CgroupStatus::default()
-                    }
-                })
-            })
-            .collect();
-        all.sort_by(|a, b| a.path.cmp(&b.path));
-        all
+    fn row(&self, id: CgroupId, cgroup: &CgroupView, snapshot: &Snapshot, sums: &Sums<'_>) -> CgroupStatus {
+        let (page, tiers) = (snapshot.page_size.0, cgroup.tiers);
+        let counters = self.traffic.total(id);
+        CgroupStatus {
+            path: cgroup.path.clone(),
+            id: id.0,
+            policy: self.policies.resolve(&cgroup.path).map(|policy| policy.name().to_owned()),
+            zswap_pages: tiers
+                .map(|tiers| tiers.zswap.0)
+                .or(cgroup.zswap_original.filter(|_| self.probes.is_none()).map(|bytes| bytes.0 / page)),
+            zswap_compressed_bytes: tiers
+                .map_or(cgroup.zswap_compressed, |tiers| Some(tiers.zswap_compressed))
+                .map(|bytes| bytes.0),
+            phys_pages: tiers.map(|tiers| tiers.phys.0),
+            zero_pages: tiers.map(|tiers| tiers.zero.0),
+            folio_pages: tiers.map(|tiers| tiers.folio.0),
+            unknown_pages: tiers.map(|tiers| tiers.unknown.0),
+            drift_pages: tiers
+                .zip(cgroup.zswap_original)
+                .map(|(tiers, original)| drift::pages(tiers.zswap.0, tiers.unknown.0, original.0 / page)),
+            cold_pages: cgroup.cold.map(|cold| cold.pages.0),
+            cold_compressed_bytes: cgroup.cold.map(|cold| cold.compressed.0),
+            older_than_seconds: cgroup.cold.map(|cold| cold.older_than.0),
+            oldest_seconds: sums.oldest.get(&id).copied().filter(|_| tiers.is_some()),
+            stored_pages: counters.map(|counters| counters.stored_pages),
+            loaded_pages: counters.map(|counters| counters.loaded_pages),
+            written_back_pages: counters.map(|counters| counters.written_back_pages),
+            direct_pages: counters.map(|counters| counters.direct_pages),
+            read_pages: counters.map(|counters| counters.read_pages),
+            regret_pages: counters.map(|counters| counters.regret_pages),
+            memory_current_bytes: cgroup.memory_current.map(|bytes| bytes.0),
+            swap_max: cgroup.swap_max.map(shown::as_the_kernel_says),
+            zswap_max: cgroup.zswap_max.map(shown::as_the_kernel_says),
+            zswap_writeback: cgroup.zswap_writeback,
+            parent: cgroup.parent.map(|parent| parent.0),
+            populated: Some(cgroup.populated),
+            swap_current_bytes: cgroup.swap_current.map(|bytes| bytes.0),
+            rates: self.traffic.rates(id),
+            memory_pressure: pressure(sums, id).map(shown::pressure),
+            last: self.past.of(id).last().cloned(),
+        }
+    }
+
+    fn beside(&self, id: CgroupId, sums: &Sums<'_>) -> Beside {
+        let ages = self.traffic.total(id).map(|counters| Ages {
+            zswap_pages: trimmed(sums.ages.get(&id).map_or(&[], |ages| ages.as_slice())),
+            loaded_pages: trimmed(&counters.load_age),
+            written_back_pages: trimmed(&counters.written_back_age),
+        });
+        Beside { ages, actions: self.past.of(id).cloned().collect() }
+    }
+
+    fn knobs(&self) -> Vec<KnobStatus> {
+        // A round may be writing to the log on its thread: then this page says what the one before said.
+        let Ok(undo) = self.undo.try_lock() else {
+            return self.board.newest().map_or_else(Vec::new, |page| page.status.knobs.clone());
+        };
+        let mut knobs: Vec<KnobStatus> = undo.pending().filter_map(knob).collect();
+        knobs.sort_by(|a, b| a.path.cmp(&b.path));
+        knobs
     }
 }
 
-fn as_the_kernel(limit: Limit) -> String {
-    match limit {
-        Limit::Max => "max".to_owned(),
-        Limit::Bytes(bytes) => bytes.0.to_string(),
-    }
+fn knob(change: &Change) -> Option<KnobStatus> {
+    (change.kind == crate::journal::Kind::File).then(|| KnobStatus {
+        path: format!("/{}", change.path),
+        cgroup: change.cgroup,
+        before: change.old.clone(),
+        ours: change.new.clone(),
+        by: change.why.clone(),
+    })
+}
+
+fn pressure(sums: &Sums<'_>, id: CgroupId) -> Option<Pressure> {
+    sums.samples.get(&id)?.pressure
+}
+
+fn refused_stores(root: &crate::root::Root) -> Option<RefusedStores> {
+    let counters = read_counters(root);
+    let refused = RefusedStores {
+        pool_limit: counters.pool_limit_hit,
+        no_memory: counters.reject_alloc_fail,
+        incompressible: counters.reject_compress_poor,
+        compressor_failed: counters.reject_compress_fail,
+        reclaim_failed: counters.reject_reclaim_fail,
+    };
+    (refused != RefusedStores::default()).then_some(refused)
+}
+
+fn unix_seconds() -> f64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    // To the millisecond: more digits would be noise in every message.
+    since.map_or(0.0, |since| since.as_millis() as f64 / 1e3)
 }
 
 fn holds_swap(cgroup: &CgroupView) -> bool {

@@ -20,11 +20,11 @@ use crate::{
     journal::Undo,
     root::Root,
     sense::CgroupSample,
-    serve::{protocol::Answer, server::refused},
+    serve::{protocol::Answer, server::refused, status::TotalsStatus},
 };
 
 /// Reports kept for the status.
-const KEPT: usize = 1000;
+const KEPT: usize = 100;
 
 /// What a command asks for.
 pub(super) struct Wish {
@@ -44,6 +44,7 @@ pub(super) struct Rounds {
     /// What the kernel understood at the start.
     means: Means,
     reports: VecDeque<serde_json::Value>,
+    totals: TotalsStatus,
 }
 
 impl Rounds {
@@ -55,6 +56,7 @@ impl Rounds {
             choice: config.dialect,
             max_pages: config.max_pages_per_round.0,
             reports: VecDeque::new(),
+            totals: TotalsStatus::default(),
         }
     }
 
@@ -66,6 +68,11 @@ impl Rounds {
     /// All reports kept, oldest first.
     pub(super) fn reports(&self) -> impl Iterator<Item = &serde_json::Value> {
         self.reports.iter()
+    }
+
+    /// What rounds did since the start; of steps it knows nothing.
+    pub(super) fn totals(&self) -> TotalsStatus {
+        self.totals
     }
 
     /// One round of a plan.
@@ -163,13 +170,16 @@ impl Rounds {
         let mut running = tokio::task::spawn_blocking(move || {
             engine.lock().unwrap_or_else(PoisonError::into_inner).round(choice, &order, &scope)
         });
-        let report = loop {
+        let done = loop {
             tokio::select! {
-                done = &mut running => break done.unwrap_or_else(|panic| Err(RoundError::Pump(std::io::Error::other(panic))))?,
+                done = &mut running => break done.unwrap_or_else(|panic| Err(RoundError::Pump(std::io::Error::other(panic)))),
                 () = super::woken(probes) => {}
             }
         };
-        tracing::info!(
+        self.totals.rounds += 1;
+        let report = done.inspect_err(|_| self.totals.rounds_failed += 1)?;
+        self.count(&report);
+        tracing::debug!(
             cgroup = report.cgroup,
             dialect = report.dialect,
             asked = report.asked_pages,
@@ -183,6 +193,17 @@ impl Rounds {
         }
         self.reports.push_back(serde_json::to_value(&report).unwrap_or_default());
         Ok(report)
+    }
+
+    fn count(&mut self, report: &Report) {
+        let totals = &mut self.totals;
+        totals.rounds_failed += u64::from(report.error.is_some());
+        totals.asked_pages += report.asked_pages;
+        totals.written_pages += report.written_pages;
+        totals.overshoot_pages += report.overshoot_pages;
+        totals.sibling_pages += report.sibling_pages.unwrap_or_default();
+        totals.refused_stores += report.refused_stores.unwrap_or_default();
+        totals.round_seconds += report.seconds;
     }
 
     /// Gives back what an earlier round could not.

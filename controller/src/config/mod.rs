@@ -3,6 +3,8 @@
 //! Lives here: the keys, their defaults and their bounds. Which file of which folder counts, and whether it may be
 //! trusted, is `layers.rs`'s; the policy files' own format is `swaptier_policies`'. Callers: the agent and `check`.
 
+use std::net::SocketAddr;
+
 use swaptier_policies::{Bytes, Fault, Pages, Seconds, SourceFile};
 
 pub use area::{AreaConfig, MemoryBudget};
@@ -35,6 +37,35 @@ pub struct Config {
     pub record: RecordConfig,
     /// `[[area]]`: the swap areas this host shall have, in the order of the file.
     pub areas: Vec<AreaConfig>,
+    /// `[socket]`.
+    pub socket: SocketConfig,
+    /// `[metrics]`.
+    pub metrics: MetricsConfig,
+}
+
+/// `[socket]`: who may talk to the agent beside root.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SocketConfig {
+    /// The group whose members may look, and not act. `None`: root alone.
+    pub group: Option<String>,
+}
+
+/// `[metrics]`: what is offered beside `swaptier metrics`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// How many cgroups get series of their own; the rest is summed as `other`.
+    pub cgroups: usize,
+    /// Where the metrics are served over HTTP: an address of this host alone.
+    pub listen: Option<SocketAddr>,
+    /// The file that is written for node_exporter's textfile collector: an absolute path.
+    pub textfile: Option<String>,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        // Some 25 series each: a few thousand, which no scraper minds.
+        MetricsConfig { cgroups: 100, listen: None, textfile: None }
+    }
 }
 
 /// `[agent]`.
@@ -131,9 +162,8 @@ const DIALECTS: [(&str, DialectChoice); 6] = [
     ("none", DialectChoice::None),
 ];
 
-/// The tables in force, and those that are not yet.
-const TABLES: [&str; 6] = ["agent", "area", "map", "writeback", "zswap", "record"];
-const LATER: [&str; 2] = ["metrics", "socket"];
+/// The tables there are.
+const TABLES: [&str; 8] = ["agent", "area", "map", "writeback", "zswap", "record", "socket", "metrics"];
 
 impl Config {
     /// Reads the text of a `swaptier.toml`; all that is wrong with it at once.
@@ -141,13 +171,7 @@ impl Config {
         let mut reader = Reader::new(source);
         let Some(tree) = reader.parse() else { return Err(reader.into_faults()) };
         let top = Table::top(&tree);
-        reader.only(&top, &[TABLES.as_slice(), &LATER].concat());
-        for name in LATER {
-            if let Some(at) = top.key(name) {
-                let help = Some("leave it out: what it would do does not happen".to_owned());
-                reader.fault(&at, format!("`{name}` is not in force yet in this version"), help);
-            }
-        }
+        reader.only(&top, &TABLES);
         let config = Config {
             agent: agent(&mut reader, &top),
             map: map(&mut reader, &top),
@@ -155,6 +179,8 @@ impl Config {
             zswap: zswap(&mut reader, &top),
             record: record::record(&mut reader, &top),
             areas: area::areas(&mut reader, &top),
+            socket: socket(&mut reader, &top),
+            metrics: metrics(&mut reader, &top),
         };
         let faults = reader.into_faults();
         if faults.is_empty() { Ok(config) } else { Err(faults) }
@@ -221,6 +247,27 @@ fn zswap(reader: &mut Reader<'_>, top: &Table<'_>) -> ZswapSettings {
     }
 }
 
+fn socket(reader: &mut Reader<'_>, top: &Table<'_>) -> SocketConfig {
+    let Some(table) = reader.table(top, "socket", &["group"]) else { return SocketConfig::default() };
+    SocketConfig { group: reader.text(&table, "group", "the name of a group such as \"swaptier\"", is_group) }
+}
+
+fn metrics(reader: &mut Reader<'_>, top: &Table<'_>) -> MetricsConfig {
+    let mut metrics = MetricsConfig::default();
+    let known = ["cgroups", "listen", "textfile"];
+    let Some(table) = reader.table(top, "metrics", &known) else { return metrics };
+    let cgroups = reader.integer(&table, "cgroups", 0..=10_000);
+    take(&mut metrics.cgroups, cgroups.and_then(|cgroups| usize::try_from(cgroups).ok()));
+    let loopback = "an address of this host alone with a port, such as \"127.0.0.1:9812\"";
+    let address = |text: &str| text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback());
+    let listen = reader.text(&table, "listen", loopback, |text| address(text).is_some());
+    metrics.listen = listen.and_then(|text| address(&text));
+    let wanted = "an absolute path that ends in `.prom`";
+    let accept = |path: &str| is_absolute(path) && path.ends_with(".prom");
+    metrics.textfile = reader.text(&table, "textfile", wanted, accept);
+    metrics
+}
+
 /// A time from one second to `most` seconds.
 fn seconds(reader: &mut Reader<'_>, table: &Table<'_>, key: &str, most: u64) -> Option<Seconds> {
     let time: Seconds = reader.quantity(table, key, "a time such as \"1s\"")?;
@@ -240,6 +287,12 @@ fn take<T>(into: &mut T, given: Option<T>) {
 
 fn is_absolute(path: &str) -> bool {
     path.starts_with('/') && !path.split('/').any(|part| part == "..") && !path.contains('\0')
+}
+
+/// What `groupadd` lets through, and nothing that could be taken for another field of `/etc/group`.
+fn is_group(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '\\');
+    !name.is_empty() && name.len() < 256 && name.chars().all(is_plain)
 }
 
 fn is_plain_name(name: &str) -> bool {

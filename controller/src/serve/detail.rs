@@ -14,7 +14,7 @@ pub struct Detail {
     pub schema: u32,
     /// The tick it is of.
     pub tick: u64,
-    /// The row of the status. A cgroup without policy and without anything in swap has one here all the same.
+    /// Its row of the status.
     pub row: CgroupStatus,
     /// Histograms. `None` without the map.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,15 +1,20 @@
 //! The agent's control socket and what goes over it: one JSON object a line, a request and its answer.
 //!
-//! `protocol` is the messages, `server` the agent's end, `client` the commands' end. What they show: `status` each tick,
-//! `detail` of one cgroup, `events`; `describe` names the fields. `without_agent` makes a status of the kernel's files
-//! alone.
+//! `protocol` is the messages, `server` the agent's end, `peer` who may ask for what, `client` the commands' end. The
+//! agent pins what it publishes on the `board`. What that is: `status` each tick, `detail` of one cgroup, `events`;
+//! `describe` names the fields, `metrics` are the same for scrapers.
+//! `without_agent` makes a status of the kernel's files alone, `shown` has the words both use.
 
+pub mod board;
 pub mod client;
 pub mod describe;
 pub mod detail;
 pub mod events;
+pub mod metrics;
+pub mod peer;
 pub mod protocol;
 pub mod server;
+pub mod shown;
 pub mod status;
 pub mod without_agent;
 

@@ -76,6 +76,14 @@ pub enum Ask {
     },
 }
 
+/// A message as the line it is sent as, its end included.
+#[must_use]
+pub fn line(message: &impl Serialize) -> String {
+    let mut text = serde_json::to_string(message).expect("a message is plain data, with texts for keys");
+    text.push('\n');
+    text
+}
+
 impl Ask {
     /// Whether it changes anything: then only root may ask.
     #[must_use]

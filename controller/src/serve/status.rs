@@ -27,7 +27,7 @@ pub struct Status {
     pub map: MapStatus,
     /// Cgroups with a policy or with anything in swap, by path.
     pub cgroups: Vec<CgroupStatus>,
-    /// Rounds of write-back since the agent started, oldest first; at most the last 1,000.
+    /// Rounds of write-back since the agent started, oldest first; at most the last 100.
     pub rounds: Vec<serde_json::Value>,
     /// What was not done at the last decision, and why: one sentence each.
     pub held: Vec<HeldStatus>,
@@ -37,6 +37,34 @@ pub struct Status {
     /// Sequence number of the newest event; 0 before the first.
     #[serde(default)]
     pub last_event: u64,
+    /// What was done since the agent started.
+    #[serde(default)]
+    pub totals: TotalsStatus,
+}
+
+/// What was done since the agent started, by policies and by commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TotalsStatus {
+    /// Steps of plans that were carried out, or needed no change.
+    pub steps: u64,
+    /// Steps that could not be carried out.
+    pub steps_in_trouble: u64,
+    /// Rounds of write-back, those that failed included.
+    pub rounds: u64,
+    /// Of these: refused by the kernel, or not possible.
+    pub rounds_failed: u64,
+    /// Pages that rounds were asked for.
+    pub asked_pages: u64,
+    /// Pages that rounds wrote back.
+    pub written_pages: u64,
+    /// Pages written beyond what was asked.
+    pub overshoot_pages: u64,
+    /// Pages of other cgroups that were written back meanwhile.
+    pub sibling_pages: u64,
+    /// Stores of the host that zswap refused meanwhile.
+    pub refused_stores: u64,
+    /// Seconds that rounds took.
+    pub round_seconds: f64,
 }
 
 /// The agent's own state.

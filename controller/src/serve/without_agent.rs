@@ -5,12 +5,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use swaptier_policies::{Bytes, CgroupId, Limit, PolicySet, Share};
+use swaptier_policies::{Bytes, CgroupId, PolicySet};
 
-use super::status::{
-    AgentStatus, AreaStatus, CgroupStatus, HostStatus, MapStatus, PressureStatus, Rates, SCHEMA, Status,
+use super::{
+    shown,
+    status::{AgentStatus, CgroupStatus, HostStatus, MapStatus, Rates, SCHEMA, Status},
 };
-use crate::sense::{CgroupSample, MemoryStat, Pressure, Sensed, Stall, SwapArea, VmStat};
+use crate::sense::{CgroupSample, MemoryStat, Sensed, VmStat};
 
 /// What the map would say, and files do not.
 pub const NO_AGENT: &str =
@@ -50,9 +51,9 @@ pub fn of(
             rates: before
                 .map(|(old, span)| host_rates(&sensed.vmstat, &old.vmstat, span))
                 .unwrap_or_default(),
-            ..host(sensed, page)
+            ..shown::host(sensed, page)
         },
-        areas: sensed.swaps.iter().map(|area| self::area(area, page)).collect(),
+        areas: sensed.swaps.iter().map(|area| shown::area(area, page)).collect(),
         map: MapStatus {
             state: "absent".to_owned(),
             reason: Some("no agent is running".to_owned()),
@@ -60,39 +61,6 @@ pub fn of(
         },
         cgroups,
         ..Status::default()
-    }
-}
-
-fn host(sensed: &Sensed, page: u64) -> HostStatus {
-    let memory = &sensed.memory;
-    // A percentage is 10,000 parts per million.
-    let limit = |percent: u8| Share(u32::from(percent) * 10_000).of(memory.total).0;
-    HostStatus {
-        ram_bytes: memory.total.0,
-        page_bytes: page,
-        available_bytes: memory.available.map(|bytes| bytes.0),
-        zswap_enabled: sensed.zswap.enabled,
-        zswap_compressed_bytes: memory.zswap.map(|bytes| bytes.0),
-        zswap_original_bytes: memory.zswapped.map(|bytes| bytes.0),
-        pool_limit_bytes: sensed.zswap.max_pool_percent.map(limit),
-        accept_threshold_percent: sensed.zswap.accept_threshold_percent,
-        swap_total_bytes: memory.swap_total.0,
-        swap_free_bytes: memory.swap_free.0,
-        memory_pressure: sensed.pressure.memory.map(pressure),
-        io_pressure: sensed.pressure.io.map(pressure),
-        ..HostStatus::default()
-    }
-}
-
-fn area(area: &SwapArea, page: u64) -> AreaStatus {
-    AreaStatus {
-        path: area.path.clone(),
-        kind: area.kind.clone(),
-        priority: area.priority,
-        size_bytes: area.size.0,
-        used_bytes: area.used.0,
-        slots: area.size.0 / page,
-        used_slots: area.used.0 / page,
     }
 }
 
@@ -109,28 +77,11 @@ fn row(cgroup: &CgroupSample, policies: &PolicySet, page: u64) -> CgroupStatus {
         older_than_seconds: policy.and_then(|policy| policy.older_than()).map(|age| age.0),
         memory_current_bytes: cgroup.memory_current.map(|bytes| bytes.0),
         swap_current_bytes: cgroup.swap_current.map(|bytes| bytes.0),
-        swap_max: cgroup.swap_max.map(as_the_kernel_says),
-        zswap_max: cgroup.zswap_max.map(as_the_kernel_says),
+        swap_max: cgroup.swap_max.map(shown::as_the_kernel_says),
+        zswap_max: cgroup.zswap_max.map(shown::as_the_kernel_says),
         zswap_writeback: cgroup.zswap_writeback,
-        memory_pressure: cgroup.pressure.map(pressure),
+        memory_pressure: cgroup.pressure.map(shown::pressure),
         ..CgroupStatus::default()
-    }
-}
-
-fn as_the_kernel_says(limit: Limit) -> String {
-    limit.finite().map_or_else(|| "max".to_owned(), |bytes| bytes.0.to_string())
-}
-
-fn pressure(pressure: Pressure) -> PressureStatus {
-    let percent = |share: Share| f64::from(share.0) / 10_000.0;
-    let seconds = |stall: Stall| stall.total as f64 / 1e6;
-    PressureStatus {
-        some_avg10: percent(pressure.some.avg10),
-        some_avg60: percent(pressure.some.avg60),
-        some_seconds: seconds(pressure.some),
-        full_avg10: pressure.full.map(|full| percent(full.avg10)),
-        full_avg60: pressure.full.map(|full| percent(full.avg60)),
-        full_seconds: pressure.full.map(seconds),
     }
 }
 

@@ -53,7 +53,8 @@ pub(super) fn of_agent(root: &Root) -> std::result::Result<Option<Status>, Failu
         Ok(Some(Answer::Refused { exit, message })) => Err(Failure::say(Exit::from_number(exit), message)),
         Ok(Some(other)) => Err(Failure::say(Exit::Failed, format!("an answer to something else: {other:?}"))),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            Err(Failure::say(Exit::NotPermitted, "the agent speaks to root only: run this as root"))
+            let message = "the agent speaks to root, and to the group of `[socket] group` in swaptier.toml";
+            Err(Failure::say(Exit::NotPermitted, message))
         }
         Err(error) => Err(Failure::say(Exit::Failed, format!("asking the agent: {error}"))),
     }

@@ -1,0 +1,207 @@
+//! The board: what the agent has published last, and what happened lately. The agent pins, any number of clients read.
+//!
+//! Neither waits for the other: a page is pinned whole and never changed, so that a reader takes it and goes. The
+//! newest page replaces one that nobody has read.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tokio::sync::watch;
+
+use super::detail::{ACTIONS, Ages, Detail};
+use super::events::{Event, News, Ring};
+use super::protocol::Answer;
+use super::status::{ActionStatus, SCHEMA, Status};
+
+/// For so many seconds after somebody looked it is expected that somebody looks again.
+const INTEREST: u64 = 30;
+
+/// What belongs to one cgroup and to no row.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Beside {
+    /// Histograms.
+    pub ages: Option<Ages>,
+    /// What was done to it last, oldest first.
+    pub actions: Vec<ActionStatus>,
+}
+
+/// All that one tick published.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The status.
+    pub status: Status,
+    /// By kernfs id, for cgroups of the status.
+    pub beside: BTreeMap<u64, Beside>,
+    line: OnceLock<Arc<str>>,
+}
+
+impl Page {
+    /// A page.
+    #[must_use]
+    pub fn new(status: Status, beside: BTreeMap<u64, Beside>) -> Page {
+        Page { status, beside, line: OnceLock::new() }
+    }
+
+    /// The status as the line of an answer: made once, for all who ask.
+    #[must_use]
+    pub fn line(&self) -> Arc<str> {
+        let made = || super::protocol::line(&Answer::Status(Box::new(self.status.clone()))).into();
+        self.line.get_or_init(made).clone()
+    }
+
+    /// One cgroup in detail. `None`: it is not in the status.
+    #[must_use]
+    pub fn detail(&self, path: &str) -> Option<Detail> {
+        let path = path.trim_matches('/');
+        let status = &self.status;
+        let row = status.cgroups.iter().find(|row| row.path == path)?;
+        let beside = self.beside.get(&row.id).cloned().unwrap_or_default();
+        let rounds = status.rounds.iter().filter(|round| round["cgroup"].as_str() == Some(path));
+        let skipped = rounds.clone().count().saturating_sub(ACTIONS);
+        let binds = |file: &str| is_of(file, path);
+        Some(Detail {
+            schema: SCHEMA,
+            tick: status.agent.tick,
+            row: row.clone(),
+            ages: beside.ages,
+            knobs: status.knobs.iter().filter(|knob| binds(&knob.path)).cloned().collect(),
+            held: status.held.iter().filter(|held| held.cgroup == path).cloned().collect(),
+            actions: beside.actions,
+            rounds: rounds.skip(skipped).cloned().collect(),
+        })
+    }
+}
+
+/// Whether the file is of the cgroup or of one above it.
+fn is_of(file: &str, cgroup: &str) -> bool {
+    let folder = file.strip_prefix("/sys/fs/cgroup/").and_then(|file| Some(file.rsplit_once('/')?.0));
+    folder.is_some_and(|folder| {
+        cgroup.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// The board.
+#[derive(Debug)]
+pub struct Board {
+    newest: watch::Sender<Option<Arc<Page>>>,
+    events: Mutex<Ring>,
+    /// Second of `CLOCK_MONOTONIC` when somebody last looked, and one more; 0: never.
+    looked: AtomicU64,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        let (newest, _) = watch::channel(None);
+        Board { newest, events: Mutex::default(), looked: AtomicU64::new(0) }
+    }
+}
+
+impl Board {
+    /// Pins a page over the one before.
+    pub fn pin(&self, page: Page) {
+        self.newest.send_replace(Some(Arc::new(page)));
+    }
+
+    /// The newest page; `None` before the first tick.
+    #[must_use]
+    pub fn newest(&self) -> Option<Arc<Page>> {
+        self.newest.borrow().clone()
+    }
+
+    /// To be told of every page from now on.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Option<Arc<Page>>> {
+        self.newest.subscribe()
+    }
+
+    /// Adds an event, at this second since 1970.
+    pub fn tell(&self, unix_seconds: u64, news: News) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(unix_seconds, news);
+    }
+
+    /// Events with a number above `since`, and the number of the newest.
+    #[must_use]
+    pub fn events(&self, since: u64) -> (Vec<Event>, u64) {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        (events.since(since), events.last())
+    }
+
+    /// Number of the newest event.
+    #[must_use]
+    pub fn last_event(&self) -> u64 {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).last()
+    }
+
+    /// Notes that somebody looks, at second `now` of `CLOCK_MONOTONIC`.
+    pub fn look(&self, now: u64) {
+        self.looked.store(now + 1, Ordering::Relaxed);
+    }
+
+    /// Whether somebody looked lately: then the agent reads what only faces need.
+    #[must_use]
+    pub fn is_looked_at(&self, now: u64) -> bool {
+        let looked = self.looked.load(Ordering::Relaxed);
+        looked > 0 && now <= looked + INTEREST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::status::{CgroupStatus, HeldStatus, KnobStatus};
+
+    fn page() -> Page {
+        let row = |path: &str, id| CgroupStatus { path: path.into(), id, ..CgroupStatus::default() };
+        let held = |cgroup: &str| HeldStatus {
+            cgroup: cgroup.into(),
+            policy: "p.toml".into(),
+            reason: "why".into(),
+        };
+        let knob = |path: &str| KnobStatus { path: path.into(), ..KnobStatus::default() };
+        let round = |cgroup: &str, n: usize| serde_json::json!({ "cgroup": cgroup, "n": n });
+        let status = Status {
+            cgroups: vec![row("a", 2), row("a/b", 3), row("ab", 4)],
+            held: vec![held("a/b"), held("ab")],
+            knobs: ["a/memory.swap.max", "a/b/memory.swap.max", "ab/memory.swap.max"]
+                .map(|file| knob(&format!("/sys/fs/cgroup/{file}")))
+                .into(),
+            rounds: (0..20).map(|n| round("a/b", n)).chain([round("ab", 0)]).collect(),
+            ..Status::default()
+        };
+        Page::new(status, BTreeMap::new())
+    }
+
+    #[test]
+    fn a_detail_holds_what_binds_the_cgroup_and_nothing_of_its_neighbour() {
+        let detail = page().detail("/a/b/").unwrap();
+        assert_eq!((detail.row.id, detail.held.len()), (3, 1));
+        let knobs: Vec<&str> = detail.knobs.iter().map(|knob| knob.path.as_str()).collect();
+        assert_eq!(knobs, ["/sys/fs/cgroup/a/memory.swap.max", "/sys/fs/cgroup/a/b/memory.swap.max"]);
+        // Of 20 rounds the last 16: the first shown is number 4.
+        assert_eq!((detail.rounds.len(), detail.rounds[0]["n"].as_u64()), (ACTIONS, Some(4)));
+        assert!(page().detail("nobody").is_none());
+    }
+
+    #[test]
+    fn interest_ends_half_a_minute_after_the_last_look() {
+        let board = Board::default();
+        assert!(!board.is_looked_at(5), "nobody has looked yet");
+        board.look(100);
+        assert!(board.is_looked_at(100) && board.is_looked_at(130) && !board.is_looked_at(132));
+    }
+
+    #[test]
+    fn the_newest_page_replaces_one_that_nobody_read() {
+        let board = Board::default();
+        let mut watch = board.watch();
+        for tick in 1..4 {
+            let mut status = Status::default();
+            status.agent.tick = tick;
+            board.pin(Page::new(status, BTreeMap::new()));
+        }
+        assert!(watch.has_changed().unwrap());
+        assert_eq!(watch.borrow_and_update().as_ref().unwrap().status.agent.tick, 3);
+        assert!(!watch.has_changed().unwrap());
+    }
+}

@@ -1,0 +1,175 @@
+//! The metrics: the published status as OpenMetrics text. `table` says what there is, `http` and `textfile` are the two
+//! ways out beside the socket. Nothing is counted here; a scrape costs the agent's loop nothing.
+
+pub mod http;
+mod table;
+pub mod textfile;
+
+use std::{fmt, sync::Arc};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text},
+    metrics::MetricType,
+    registry::{Registry, Unit},
+};
+
+use super::{board::Page, status::CgroupStatus};
+pub use table::{Kind, METRICS, Metric};
+use table::{Labels, Of};
+
+/// What every name begins with.
+pub const PREFIX: &str = "swaptier";
+
+/// The value of the label `cgroup` under which the cgroups without series of their own are summed.
+pub const OTHER: &str = "other";
+
+/// How the metrics are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Cgroups with series of their own, at most.
+    pub cgroups: usize,
+}
+
+/// The page as OpenMetrics text.
+#[must_use]
+pub fn render(page: &Arc<Page>, shape: Shape) -> String {
+    let mut registry = Registry::with_prefix(PREFIX);
+    registry.register_collector(Box::new(View { page: page.clone(), shape }));
+    let mut text = String::new();
+    text::encode(&mut text, &registry).expect("writing to a text cannot fail");
+    text
+}
+
+/// The same text as node_exporter, promtool and older scrapers read it: the name of a counter's family is that of its
+/// sample, and there are no units and no end.
+#[must_use]
+pub fn classic(open: &str) -> String {
+    let counters: Vec<&str> =
+        open.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut text = String::with_capacity(open.len());
+    for line in open.lines() {
+        let mut words = line.splitn(4, ' ');
+        let (hash, what, name) = (words.next(), words.next(), words.next());
+        match (hash, what, name) {
+            (Some("#"), Some("UNIT" | "EOF"), _) => continue,
+            (Some("#"), Some(what @ ("TYPE" | "HELP")), Some(name)) if counters.contains(&name) => {
+                text.push_str(&format!("# {what} {name}_total {}", words.next().unwrap_or_default()));
+            }
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A page on its way to a scraper.
+#[derive(Debug)]
+struct View {
+    page: Arc<Page>,
+    shape: Shape,
+}
+
+impl Collector for View {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let status = &self.page.status;
+        let (shown, summed) = chosen(&status.cgroups, self.shape.cgroups);
+        let page_bytes = status.host.page_bytes as f64;
+        for metric in METRICS {
+            let samples: Vec<(Labels, f64)> = match metric.of {
+                Of::Host(value) => value(status).map(|value| (Labels::new(), value)).into_iter().collect(),
+                Of::Each(values) => values(status),
+                Of::Cgroup(value) => {
+                    let own = shown
+                        .iter()
+                        .filter_map(|row| Some((labels(row), value(row, page_bytes)?)))
+                        .collect::<Vec<_>>();
+                    own.into_iter().chain(other(metric, value, &summed, page_bytes)).collect()
+                }
+            };
+            if !samples.is_empty() {
+                write(metric, &samples, &mut encoder)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write(metric: &Metric, samples: &[(Labels, f64)], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let kind = match metric.kind {
+        Kind::Gauge => MetricType::Gauge,
+        Kind::Counter => MetricType::Counter,
+    };
+    let unit = match metric.unit {
+        "bytes" => Some(Unit::Bytes),
+        "seconds" => Some(Unit::Seconds),
+        _ => None,
+    };
+    let mut family = encoder.encode_descriptor(metric.name, metric.help, unit.as_ref(), kind)?;
+    let value = |encoder: &mut MetricEncoder<'_>, value: f64| match metric.kind {
+        Kind::Gauge => encoder.encode_gauge(&value),
+        Kind::Counter => encoder.encode_counter::<NoLabelSet, f64, f64>(&value, None),
+    };
+    for (labels, sample) in samples {
+        if labels.is_empty() {
+            value(&mut family, *sample)?;
+        } else {
+            let labels: Vec<(&str, String)> =
+                labels.iter().map(|(name, text)| (*name, escaped(text))).collect();
+            value(&mut family.encode_family(&labels)?, *sample)?;
+        }
+    }
+    Ok(())
+}
+
+/// The value of a label as the format wants it: whoever owns a delegated cgroup names those below it. The library
+/// writes it as it comes.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => escaped.push_str("\\\\"),
+            '"' => escaped.push_str("\\\""),
+            '\n' => escaped.push_str("\\n"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// Which cgroups have series of their own, and which are summed: with a policy before without, then as they stand in
+/// the tree, so that a series does not come and go with a cgroup's size.
+fn chosen(rows: &[CgroupStatus], most: usize) -> (Vec<&CgroupStatus>, Vec<&CgroupStatus>) {
+    let mut rows: Vec<&CgroupStatus> = rows.iter().collect();
+    let depth = |row: &CgroupStatus| row.path.split('/').count();
+    rows.sort_by_key(|row| (row.policy.is_none(), depth(row), row.path.clone()));
+    let rest = rows.split_off(most.min(rows.len()));
+    (rows, rest)
+}
+
+/// What the cgroups without series have together, those below another of them apart: they are in its sum already.
+/// Counters are left out. The sum would fall when a cgroup goes, which a scraper takes for a new beginning.
+fn other(
+    metric: &Metric,
+    value: fn(&CgroupStatus, f64) -> Option<f64>,
+    summed: &[&CgroupStatus],
+    page_bytes: f64,
+) -> Option<(Labels, f64)> {
+    if metric.kind == Kind::Counter || metric.unit != "bytes" {
+        return None;
+    }
+    let is_below = |row: &CgroupStatus, top: &CgroupStatus| {
+        row.path.strip_prefix(&top.path).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let tops = summed.iter().filter(|row| !summed.iter().any(|top| is_below(row, top)));
+    let values: Vec<f64> = tops.filter_map(|row| value(row, page_bytes)).collect();
+    let labels = vec![("cgroup", OTHER.to_owned()), ("policy", String::new())];
+    (!values.is_empty()).then(|| (labels, values.iter().sum()))
+}
+
+fn labels(row: &CgroupStatus) -> Labels {
+    vec![("cgroup", format!("/{}", row.path)), ("policy", row.policy.clone().unwrap_or_default())]
+}
+
+#[cfg(test)]
+mod tests;
