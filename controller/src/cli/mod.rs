@@ -3,6 +3,7 @@
 //! Commands that read take `--json`, commands that act take `--dry-run`. Nothing is decided here.
 
 mod agent;
+mod areas;
 mod check;
 mod doctor;
 mod exit;
@@ -57,6 +58,12 @@ enum Command {
     Record(record::Args),
     /// Decides a recording again, by the same policies or by others
     Replay(replay::Args),
+    /// Makes and removes swap areas without storage
+    #[command(subcommand)]
+    Ghost(areas::Ghost),
+    /// Makes, grows, moves and removes swap areas far larger than their disk
+    #[command(subcommand)]
+    Vswap(areas::Vswap),
     /// Gives back every value the agent changed
     Restore(restore::Args),
     /// Prints completions for a shell
@@ -91,6 +98,8 @@ fn run(cli: Cli) -> exit::Result {
         Command::Writeback(args) => writeback::run(&root, &args),
         Command::Record(args) => record::run(&root, &args),
         Command::Replay(args) => replay::run(&args),
+        Command::Ghost(command) => areas::ghost(&root, &command),
+        Command::Vswap(command) => areas::vswap(&root, &command),
         Command::Restore(args) => restore::run(&root, &args),
         Command::Completions(args) => manual::completions(&mut Cli::command(), &args),
         Command::Man => manual::man(Cli::command()),

@@ -10,7 +10,7 @@ pub use undo::{Undo, UndoError, compact_log};
 
 mod record;
 mod restore;
-mod state_dir;
+pub(crate) mod state_dir;
 mod ticks;
 mod undo;
 

@@ -12,7 +12,7 @@ use super::undo::UndoError;
 use crate::fault;
 
 /// Makes the state folder if it is missing and checks that nobody else can write or read it.
-pub(super) fn prepare(dir: &Path) -> Result<(), UndoError> {
+pub(crate) fn prepare(dir: &Path) -> Result<(), UndoError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|e| UndoError::io("make", dir, e))?;
     let meta = fs::symlink_metadata(dir).map_err(|e| UndoError::io("stat", dir, e))?;
@@ -48,7 +48,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, UndoError> {
 }
 
 /// How files of the state folder are opened: ours alone, and never through a link.
-pub(super) fn options() -> OpenOptions {
+pub(crate) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
     options
@@ -60,7 +60,7 @@ pub(super) fn sync(dir: &Path) -> Result<(), UndoError> {
 }
 
 /// Writes `content` to `dir/name` so that after a crash either the old or the new content is there, whole.
-pub(super) fn replace(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf, UndoError> {
+pub(crate) fn replace(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf, UndoError> {
     let (path, fresh) = (dir.join(name), dir.join(format!("{name}.new")));
     let write = || -> io::Result<()> {
         let mut file = options().write(true).create(true).truncate(true).open(&fresh)?;

@@ -16,8 +16,10 @@ pub struct Found {
     pub devices: BTreeMap<String, Device>,
     /// Swap areas in use, by the path that was switched on.
     pub swaps: BTreeMap<PathBuf, SwapUse>,
-    /// Loop devices, by the file behind them.
-    pub loops: BTreeMap<PathBuf, DeviceNumber>,
+    /// The block devices under the intended areas: disks by their own path, loop devices by the file behind them.
+    pub blocks: BTreeMap<PathBuf, DeviceNumber>,
+    /// Files of ours that are there, with their bytes.
+    pub files: BTreeMap<PathBuf, Bytes>,
 }
 
 /// Major and minor number of a block device.
@@ -32,6 +34,16 @@ pub struct DeviceNumber {
 impl std::fmt::Display for DeviceNumber {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.major, self.minor)
+    }
+}
+
+impl Found {
+    /// The swap area on the device-mapper device of this name.
+    #[must_use]
+    pub fn swap_on(&self, name: &str) -> Option<(PathBuf, SwapUse)> {
+        let path = super::dm::node(self.devices.get(name)?.number);
+        let swap = *self.swaps.get(&path)?;
+        Some((path, swap))
     }
 }
 

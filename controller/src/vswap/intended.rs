@@ -79,9 +79,31 @@ pub struct AreaRecord {
     /// Where blocks lie, in the order of the pool's addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disks: Vec<Disk>,
+    /// Of a ghost whose parts are files with nothing but a header, which this kernel takes: their folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub native: Option<PathBuf>,
     /// A disk whose blocks are being moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Transfer>,
+}
+
+impl AreaRecord {
+    /// The name of a part's device.
+    #[must_use]
+    pub fn device(&self, part: &Part) -> String {
+        self.spec.name.device(part.id)
+    }
+
+    /// The file of a part of a ghost that needs no device. Empty where there is none.
+    #[must_use]
+    pub fn ghost_file(&self, part: &Part) -> PathBuf {
+        self.native.as_ref().map(|dir| dir.join(self.device(part))).unwrap_or_default()
+    }
+
+    /// The disks that are or will be in use, those of a move in progress too.
+    pub fn all_disks(&self) -> impl Iterator<Item = &Disk> {
+        self.disks.iter().chain(self.transfer.iter().map(|transfer| &transfer.to))
+    }
 }
 
 /// One swap area of the kernel.
@@ -92,6 +114,9 @@ pub struct Part {
     pub id: u32,
     /// *Original* bytes of its slots, header page included.
     pub size: Bytes,
+    /// Its priority. `None`: the kernel chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u16>,
 }
 
 /// A disk of a pool: our label, then metadata, then data.
@@ -119,4 +144,7 @@ pub struct Transfer {
     pub from: usize,
     /// What takes its place, with as many sectors.
     pub to: Disk,
+    /// Everything is on both: the new one is used alone from now on.
+    #[serde(default)]
+    pub is_copied: bool,
 }

@@ -6,11 +6,36 @@
 //! which area is not known here: that is `swaptier_policies`' to decide. Callers: `cli/ghost.rs`, `cli/vswap.rs`, the agent.
 
 pub mod area;
+pub mod dm;
+pub mod drain;
+pub mod error;
+pub mod forecast;
 pub mod found;
+pub mod ghost;
+pub mod hands;
+pub mod header;
 pub mod intended;
+pub mod label;
+pub mod look;
+mod loopdev;
+mod modules;
 pub mod pool;
+pub mod prepare;
+pub mod reconcile;
+mod safety;
+pub mod store;
+pub mod swapon;
+pub mod table;
+pub mod transfer;
+pub mod works;
 
 pub use area::{AreaKind, AreaName, AreaSpec, NameError};
-pub use found::{Area, Found, PartFound};
+pub use error::AreaError;
+pub use forecast::Forecast;
+pub use found::{Area, Found, PartFound, SwapUse};
+pub use hands::Hands;
 pub use intended::{AreaRecord, Disk, Intended, Owner, Part, Transfer, Want};
 pub use pool::{PoolMode, PoolStatus};
+pub use reconcile::{Step, plan};
+pub use store::Store;
+pub use works::Works;

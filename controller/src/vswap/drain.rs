@@ -1,0 +1,155 @@
+//! Empties an area: swapoff in a thread of its own while somebody watches, who may call it off. Only begun when memory has
+//! room for all of it. The lock of the areas is not held meanwhile.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use swaptier_policies::Bytes;
+
+use super::area::AreaName;
+use super::error::{AreaError, Result};
+use super::forecast::Forecast;
+use super::intended::Want;
+use super::reconcile::{in_use, place};
+use super::swapon;
+use super::works::Works;
+use crate::fault;
+use crate::root::Root;
+use crate::sense::procfs;
+
+/// How often is looked how far it is.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How a drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// The area is empty and off.
+    Empty,
+    /// It was called off: the area is in use as before, less what came back meanwhile.
+    CalledOff,
+}
+
+/// The way of a drain that was begun.
+#[derive(Debug)]
+pub struct Drain {
+    /// What will come back.
+    pub forecast: Forecast,
+    paths: Vec<PathBuf>,
+}
+
+impl Works<'_> {
+    /// Notes that the area shall be off, if memory has room for what is in it.
+    ///
+    /// # Errors
+    /// Without such an area; without room.
+    pub fn begin_drain(&mut self, name: &AreaName) -> Result<Drain> {
+        let area = self.area(name)?.clone();
+        let forecast = self.forecast(&area)?;
+        if !forecast.fits() {
+            return Err(AreaError::Refused(format!("{name} cannot be emptied now: {forecast}")));
+        }
+        let found = self.hands.look(&self.store)?;
+        let places = area.parts.iter().rev().filter_map(|part| place(&area, part));
+        let paths = places.filter_map(|place| in_use(&place, &found)).collect();
+        if !self.is_dry() && area.want == Want::On {
+            self.note(super::AreaRecord { want: Want::Off, ..area })?;
+        }
+        Ok(Drain { forecast, paths })
+    }
+
+    /// Notes that an area whose drain was called off shall be on. The kernel has it on already.
+    ///
+    /// # Errors
+    /// When the list cannot be written.
+    pub fn call_off_drain(&mut self, name: &AreaName) -> Result<()> {
+        let area = self.area(name)?.clone();
+        if area.want == Want::Off { self.note(super::AreaRecord { want: Want::On, ..area }) } else { Ok(()) }
+    }
+}
+
+impl Drain {
+    /// The areas that are to be switched off.
+    #[must_use]
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Switches them off, one after the other; tells `watch` what is left in *original* bytes. Ends early once `stop` is
+    /// set, or when memory has become too short to go on.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn run(
+        &self,
+        root: &Root,
+        stop: &'static AtomicBool,
+        mut watch: impl FnMut(Bytes),
+    ) -> Result<Drained> {
+        for path in &self.paths {
+            fault::point("area.drain.begun");
+            match off(root, path, stop, &mut watch) {
+                Ok(()) => {}
+                Err(error) if error.raw_os_error() == Some(libc::EINTR) => return Ok(Drained::CalledOff),
+                Err(error) => return Err(AreaError::io("swap off", path)(error)),
+            }
+        }
+        Ok(Drained::Empty)
+    }
+}
+
+/// One swapoff, in a thread that a signal can end.
+fn off(root: &Root, path: &Path, stop: &'static AtomicBool, watch: &mut impl FnMut(Bytes)) -> io::Result<()> {
+    interruptible();
+    let (tell, told) = channel();
+    let of_thread = path.to_path_buf();
+    let thread = std::thread::Builder::new().name("swapoff".to_owned()).spawn(move || {
+        // SAFETY: the call has no precondition.
+        let _watcher_waits = tell.send(Err(unsafe { libc::pthread_self() }));
+        let _watcher_waits = tell.send(Ok(swapon::off(&of_thread)));
+    })?;
+    let mut id = None;
+    let outcome = loop {
+        match told.recv_timeout(PAUSE) {
+            Ok(Ok(outcome)) => break outcome,
+            Ok(Err(thread)) => id = Some(thread),
+            Err(RecvTimeoutError::Disconnected) => break Err(io::Error::other("the thread of swapoff died")),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let left = used(root, path);
+        watch(left);
+        if (stop.load(Ordering::Relaxed) || !has_room(root, left))
+            && let Some(id) = id
+        {
+            // SAFETY: the thread is joined below, so its id is valid until then.
+            let _it_may_have_ended = unsafe { libc::pthread_kill(id, libc::SIGUSR2) };
+        }
+    };
+    let _it_has_told = thread.join();
+    outcome
+}
+
+/// A signal that does nothing but to interrupt what waits.
+fn interruptible() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let handler: extern "C" fn(libc::c_int) = nothing;
+    // SAFETY: an all-zero `sigaction` is valid; the handler touches nothing, so it may run at any time.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as libc::sighandler_t;
+        libc::sigaction(libc::SIGUSR2, &raw const action, std::ptr::null_mut());
+    }
+}
+
+/// *Original* bytes in the area at `path`.
+fn used(root: &Root, path: &Path) -> Bytes {
+    let areas = procfs::read_swaps(root).unwrap_or_default();
+    areas.iter().find(|area| Path::new(&area.path) == path).map_or(Bytes(0), |area| area.used)
+}
+
+/// Memory may have become short since the forecast. Unknown is no reason to stop what was begun.
+fn has_room(root: &Root, left: Bytes) -> bool {
+    procfs::read_meminfo(root).map_or(true, |memory| Forecast::of(left, &memory).fits())
+}

@@ -1,0 +1,61 @@
+//! What can go wrong with an area: what was tried, on what, and the system's answer.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::dm::DmError;
+use crate::journal::UndoError;
+use crate::root::RootError;
+use crate::sense::SenseError;
+
+/// An operation on areas that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AreaError {
+    /// Device-mapper refused.
+    #[error(transparent)]
+    Dm(#[from] DmError),
+    /// A file, a disk or a system call refused.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, in the present tense.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A file of the kernel could not be read or written.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// The host could not be looked at.
+    #[error(transparent)]
+    Sense(#[from] SenseError),
+    /// The list of areas could not be kept.
+    #[error(transparent)]
+    State(#[from] UndoError),
+    /// What was asked for cannot be, and why; what to do instead, where there is something.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl AreaError {
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AreaError {
+        move |source| AreaError::Io { action, path: path.to_path_buf(), source }
+    }
+
+    /// Whether the system said that it is not allowed.
+    #[must_use]
+    pub fn is_permission(&self) -> bool {
+        let errno = match self {
+            AreaError::Dm(error) => error.source.raw_os_error(),
+            AreaError::Io { source, .. } => source.raw_os_error(),
+            AreaError::Root(error) => error.errno(),
+            AreaError::State(UndoError::Io { source, .. }) => source.raw_os_error(),
+            _ => None,
+        };
+        matches!(errno, Some(libc::EPERM | libc::EACCES))
+    }
+}
+
+/// What this room returns.
+pub type Result<T> = std::result::Result<T, AreaError>;

@@ -1,0 +1,162 @@
+//! The list of areas on disk, `areas.json` in the state folder, and its lock. It is apart from the undo log: the log's
+//! lock is the agent's for its whole life, while areas are made by commands beside a running agent, and an area outlives
+//! both. Whoever changes areas holds `areas.lock`, and a list is on disk before anything of it is made.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::FlockOperation;
+
+use super::error::{AreaError, Result};
+use super::intended::{Intended, VERSION, Want};
+use crate::fault;
+use crate::journal::state_dir;
+use crate::root::Root;
+
+const LIST: &str = "areas.json";
+const LOCK: &str = "areas.lock";
+const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
+/// Others hold the lock for as long as devices take, seconds; only swapoff is longer, and lets go of it.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// No list is longer: the kernel has 29 swap areas at most.
+const LONGEST: u64 = 1 << 20;
+
+/// The list, and the right to change it.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    /// The list as it is on disk.
+    pub intended: Intended,
+    _lock: File,
+}
+
+impl Store {
+    /// Takes the lock of `dir` (made with mode 700 if missing), waiting for others, and reads the list. Areas of an
+    /// earlier boot are on it as gone: the kernel forgot them, files made for them are still there.
+    ///
+    /// # Errors
+    /// When somebody holds the lock for long, or the list is damaged.
+    pub fn open(root: &Root, dir: &Path) -> Result<Store> {
+        state_dir::prepare(dir)?;
+        let lock = lock(&dir.join(LOCK))?;
+        Ok(Store { dir: dir.to_path_buf(), intended: read(root, dir)?, _lock: lock })
+    }
+
+    /// Puts a changed list on disk; only then may the change be made.
+    ///
+    /// # Errors
+    /// When it cannot be written: then nothing may be changed.
+    pub fn save(&self) -> Result<()> {
+        let text = serde_json::to_vec_pretty(&self.intended).map_err(|error| {
+            AreaError::Refused(format!("the list of areas cannot be written down: {error}"))
+        })?;
+        fault::point("area.note.before");
+        state_dir::replace(&self.dir, LIST, &text)?;
+        fault::point("area.noted");
+        Ok(())
+    }
+}
+
+/// The list, without the lock: for those who only look. No folder is an empty list.
+///
+/// # Errors
+/// When it is damaged or of another version.
+pub fn read(root: &Root, dir: &Path) -> Result<Intended> {
+    let path = dir.join(LIST);
+    let boot = root.read_value(BOOT_ID).ok().filter(|id| !id.is_empty());
+    let file = match state_dir::options().read(true).open(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Intended::none(boot)),
+        opened => opened.map_err(AreaError::io("open", &path))?,
+    };
+    let length = file.metadata().map_err(AreaError::io("stat", &path))?.len();
+    if length > LONGEST {
+        return Err(AreaError::Refused(format!("{}: {length} bytes is no list of areas", path.display())));
+    }
+    let text = std::io::read_to_string(file).map_err(AreaError::io("read", &path))?;
+    parse(&text, boot).map_err(|why| AreaError::Refused(format!("{}: {why}", path.display())))
+}
+
+/// A list as it is on disk, in the boot `boot`. Pure.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(text: &str, boot: Option<String>) -> std::result::Result<Intended, String> {
+    let mut intended: Intended = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if intended.version != VERSION {
+        return Err(format!("version {}, this swaptier knows {VERSION}", intended.version));
+    }
+    for (index, area) in intended.areas.iter().enumerate() {
+        if intended.areas[..index].iter().any(|other| other.spec.name == area.spec.name) {
+            return Err(format!("two areas named {}", area.spec.name));
+        }
+    }
+    if intended.boot != boot {
+        intended.boot = boot;
+        for area in &mut intended.areas {
+            area.want = Want::Gone;
+            area.transfer = None;
+        }
+    }
+    Ok(intended)
+}
+
+fn lock(path: &Path) -> Result<File> {
+    let opened = state_dir::options().read(true).write(true).create(true).truncate(false).open(path);
+    let file = opened.map_err(AreaError::io("open", path))?;
+    let until = Instant::now() + PATIENCE;
+    while let Err(error) = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        if error != rustix::io::Errno::WOULDBLOCK {
+            return Err(AreaError::Io { action: "lock", path: path.to_path_buf(), source: error.into() });
+        }
+        if Instant::now() > until {
+            let why = "is held: another command is changing areas; try again when it is done";
+            return Err(AreaError::Refused(format!("{} {why}", path.display())));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeRoot;
+    use crate::vswap::{AreaKind, AreaRecord, AreaSpec, Owner};
+
+    fn record() -> AreaRecord {
+        AreaRecord {
+            spec: AreaSpec::new("main".parse().unwrap(), AreaKind::Ghost),
+            owner: Owner::Command,
+            want: Want::On,
+            parts: Vec::new(),
+            disks: Vec::new(),
+            native: None,
+            transfer: None,
+        }
+    }
+
+    #[test]
+    fn a_list_is_read_as_it_was_written_and_void_after_a_boot() {
+        let fake = FakeRoot::host();
+        let dir = fake.path("var/lib/swaptier");
+        let mut store = Store::open(fake.root(), &dir).unwrap();
+        assert_eq!(store.intended.areas, []);
+        store.intended.areas.push(record());
+        store.save().unwrap();
+        drop(store);
+        assert_eq!(read(fake.root(), &dir).unwrap().areas, [record()]);
+        fake.write(BOOT_ID, "another\n");
+        let later = read(fake.root(), &dir).unwrap();
+        assert_eq!(later.areas[0].want, Want::Gone);
+    }
+
+    #[test]
+    fn a_damaged_list_is_an_error_and_not_an_empty_one() {
+        let two = Intended { version: 1, boot: None, areas: vec![record(), record()] };
+        let two = serde_json::to_string(&two).unwrap();
+        for wrong in ["", "{}", "{\"version\":2,\"boot\":null,\"areas\":[]}", &two] {
+            assert!(parse(wrong, None).is_err(), "{wrong}");
+        }
+    }
+}

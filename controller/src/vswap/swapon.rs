@@ -1,0 +1,44 @@
+//! swapon(2) and swapoff(2). Which area, and with what priority, is decided elsewhere. Callers: the hands, `drain.rs`.
+
+use std::ffi::CString;
+use std::io;
+use std::path::Path;
+
+/// Says that a priority follows in the low bits (linux/swap.h).
+const PREFER: libc::c_int = 0x8000;
+/// Discard freed clusters at once, and only those: not the whole area at the beginning.
+const DISCARD_FREED: libc::c_int = 0x10000 | 0x40000;
+
+/// Switches on the area at `path`. With `discard`, clusters that are freed are discarded.
+///
+/// # Errors
+/// The kernel's answer: `EINVAL` for a header it does not take, `EBUSY` for an area that is on already.
+pub fn on(path: &Path, priority: Option<u16>, discard: bool) -> io::Result<()> {
+    let flags = priority.map_or(0, |priority| PREFER | libc::c_int::from(priority & 0x7fff));
+    let flags = flags | if discard { DISCARD_FREED } else { 0 };
+    let path = c_path(path)?;
+    // SAFETY: a terminated string and plain flags; the kernel checks the rest.
+    match unsafe { libc::swapon(path.as_ptr(), flags) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Switches off the area at `path`, which brings everything in it back into memory. Takes long; a signal that ends the
+/// thread ends it, and the area is on as before.
+///
+/// # Errors
+/// The kernel's answer: `ENOMEM` when memory cannot hold it, `EINVAL` when it is not on, `EINTR`.
+pub fn off(path: &Path) -> io::Result<()> {
+    let path = c_path(path)?;
+    // SAFETY: a terminated string.
+    match unsafe { libc::swapoff(path.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_encoded_bytes())
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a path with a null byte"))
+}
