@@ -12,7 +12,7 @@ use super::Kernel;
 use crate::paths;
 
 /// What experiments with swap load. virtio_blk is loaded by the guest's init, the rest by need.
-const WANTED: [&str; 37] = [
+const WANTED: [&str; 38] = [
     "virtio_pci",
     "virtio_blk",
     "virtio_scsi",
@@ -32,6 +32,7 @@ const WANTED: [&str; 37] = [
     "dm_crypt",
     "dm_snapshot",
     "dm_clone",
+    "dm_mirror",
     "dm_zero",
     "dm_log_writes",
     "dm_integrity",

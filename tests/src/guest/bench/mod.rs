@@ -1,6 +1,7 @@
 //! Measurements in the guest: a table of names, one file each. They print figures; a bound that is broken is an error
 //! at the end, after all figures.
 
+pub(in crate::guest) mod areas;
 mod cost;
 pub(in crate::guest) mod exact;
 pub(in crate::guest) mod kill;
@@ -42,11 +43,12 @@ fn chosen<'a, T>(all: &'a [T], name: impl Fn(&T) -> &'static str, options: &Opti
 pub fn run(name: &str, options: &Options) -> Result<bool> {
     preamble::check()?;
     match name {
+        "areas" => areas::run(options),
         "cost" => cost::run(options),
         "exact" => exact::run(options),
         "kill" => kill::run(options),
         "ugly" => ugly::run(options),
         "writeback" => writeback::run(options),
-        _ => bail!("no measurement is called `{name}`; there are: cost, exact, kill, ugly, writeback"),
+        _ => bail!("no measurement is called `{name}`; there are: areas, cost, exact, kill, ugly, writeback"),
     }
 }

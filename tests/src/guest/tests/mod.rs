@@ -1,6 +1,7 @@
 //! The guest tests: claims about swaptier on a real kernel, whose counters are the referee. One table, one file a subject.
 
 mod agent;
+mod areas;
 mod bare;
 mod drift;
 mod exact;
@@ -68,6 +69,18 @@ pub(super) const TESTS: &[Test] = &[
     Test {
         name: "the_guardian_gives_the_pool_limit_back",
         run: kill::the_guardian_gives_the_pool_limit_back,
+    },
+    Test {
+        name: "a_ghost_holds_pages_and_nothing_is_written",
+        run: areas::a_ghost_holds_pages_and_nothing_is_written,
+    },
+    Test {
+        name: "a_virtual_area_takes_blocks_for_written_pages_only",
+        run: areas::a_virtual_area_takes_blocks_for_written_pages_only,
+    },
+    Test {
+        name: "a_killed_command_on_areas_is_finished_by_the_next",
+        run: areas::a_killed_command_is_finished_by_the_next,
     },
     Test { name: "a_second_agent_is_refused", run: agent::a_second_agent_is_refused },
     Test { name: "doctor_finds_this_kernel_fit", run: agent::doctor_finds_this_kernel_fit },

@@ -207,7 +207,9 @@ mod tests {
                 .flat_map(|case| case.fault.split(','))
                 .map(|f| f.split([':', '@']).next().unwrap_or(f)),
         );
-        assert_eq!(all, points());
+        // Those of areas are passed by commands, not by the agent: `bench areas` kills there.
+        let agents = points().into_iter().filter(|point| !point.starts_with("area.")).collect();
+        assert_eq!(all, agents);
         assert!(points().len() >= 40, "{} points", points().len());
     }
 

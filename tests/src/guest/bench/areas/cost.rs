@@ -1,0 +1,42 @@
+//! What an empty area costs the kernel for each slot: memory before and after it is switched on.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Outcome;
+use super::ground::Area;
+use crate::guest::kernel::{meminfo, page_size};
+
+/// Sizes that are measured: GiB.
+const SIZES: [(u64, &str); 3] = [(8, "8G"), (64, "64G"), (1024, "1T")];
+/// Bytes a slot costs at most on the kernels we know: more than memory has is not tried.
+const MOST: u64 = 4;
+
+/// 8 GiB, 64 GiB and 1 TiB, as far as memory goes.
+pub(super) fn of_empty_areas(outcome: &mut Outcome) -> Result<()> {
+    for (gib, size) in SIZES {
+        let slots = (gib << 30) / page_size();
+        if slots * MOST > meminfo("MemAvailable")? / 2 {
+            outcome.count(&format!("not_tried_{size}_with_bytes_available"), meminfo("MemAvailable")?);
+            continue;
+        }
+        let before = free()?;
+        let area = Area::create("ghost", "cost", &["--size", size])?;
+        let cost = before.saturating_sub(free()?);
+        drop(area);
+        outcome.count(&format!("bytes_{size}"), cost);
+        outcome.figure(&format!("bytes_per_slot_{size}"), cost as f64 / slots as f64);
+    }
+    Ok(())
+}
+
+/// Free memory once nothing moves any more: the best of some looks.
+fn free() -> Result<u64> {
+    let mut best = 0;
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(100));
+        best = best.max(meminfo("MemFree")?);
+    }
+    Ok(best)
+}

@@ -1,0 +1,187 @@
+//! Commands on areas, killed at every passing of every fault point on their way. The next command must bring the host to
+//! the list: its devices, swap areas and loop devices, no more and no fewer; and then remove all of it.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::Outcome;
+use super::ground::{blank, command, devices, left, loops};
+use crate::guest::agent::swaptier_json;
+use crate::guest::kernel;
+use crate::guest::preamble::{SCRATCH_DISK, SECOND_SWAP_DISK};
+use crate::guest::process::sibling;
+
+/// What is there before, and the command that is killed.
+struct Way {
+    before: &'static [&'static [&'static str]],
+    command: &'static [&'static str],
+}
+
+const GHOST: &[&str] = &["ghost", "create", "kill", "--size", "1G"];
+const VIRTUAL: &[&str] = &["vswap", "create", "kill", "--device", SECOND_SWAP_DISK, "--size", "8G"];
+
+/// Every command that changes areas.
+const WAYS: [Way; 9] = [
+    Way { before: &[], command: GHOST },
+    Way { before: &[GHOST], command: &["ghost", "remove", "kill"] },
+    Way { before: &[], command: VIRTUAL },
+    Way {
+        before: &[],
+        command: &["vswap", "create", "kill", "--device", SECOND_SWAP_DISK, "--size", "8G", "--encrypt"],
+    },
+    Way { before: &[VIRTUAL], command: &["vswap", "grow", "kill", "--slots", "1G"] },
+    Way { before: &[VIRTUAL], command: &["vswap", "grow", "kill", "--device", SCRATCH_DISK] },
+    Way { before: &[VIRTUAL], command: &["vswap", "move", "kill", "--to", SCRATCH_DISK] },
+    Way { before: &[VIRTUAL], command: &["vswap", "drain", "kill"] },
+    Way { before: &[VIRTUAL], command: &["vswap", "remove", "kill"] },
+];
+
+/// Every point that such a command passes.
+const POINTS: [&str; 7] = [
+    "area.note.before",
+    "area.noted",
+    "area.device.created",
+    "area.table.loaded",
+    "area.step",
+    "area.off.begun",
+    "area.drain.begun",
+];
+
+/// No way passes a point more often.
+const MOST: u32 = 40;
+
+/// All ways, all points, all passings.
+pub(super) fn everywhere(outcome: &mut Outcome) -> Result<()> {
+    let mut passed = BTreeSet::new();
+    for way in &WAYS {
+        for point in POINTS {
+            kills(way, point, 1..MOST, outcome, &mut passed)?;
+        }
+    }
+    for point in POINTS {
+        outcome.claim(passed.contains(point), format!("no command passes {point}"));
+    }
+    Ok(())
+}
+
+/// For the suite: a virtual area made and removed, killed after every third step, and where a device is half made.
+pub(super) fn at_the_worst_points(outcome: &mut Outcome) -> Result<()> {
+    let mut passed = BTreeSet::new();
+    let chosen =
+        [(2, "area.noted", 1), (2, "area.step", 4), (2, "area.step", 9), (2, "area.device.created", 4)];
+    let more =
+        [(8, "area.step", 2), (8, "area.off.begun", 1), (0, "area.table.loaded", 1), (5, "area.step", 2)];
+    for (way, point, nth) in chosen.into_iter().chain(more) {
+        let before = passed.len();
+        kills(&WAYS[way], point, nth..nth + 1, outcome, &mut passed)?;
+        let kills = outcome.figures.get("kills").copied().unwrap_or_default();
+        outcome.claim(before < passed.len() || kills > 0.0, format!("{point} was not passed"));
+    }
+    Ok(())
+}
+
+/// Kills the way's command at these passings of the point, as long as there are so many.
+fn kills(
+    way: &Way,
+    point: &'static str,
+    passings: std::ops::Range<u32>,
+    outcome: &mut Outcome,
+    passed: &mut BTreeSet<&'static str>,
+) -> Result<()> {
+    for nth in passings {
+        for disk in [SECOND_SWAP_DISK, SCRATCH_DISK] {
+            blank(disk)?;
+        }
+        for arguments in way.before {
+            command(arguments).context("setting up")?;
+        }
+        let name = format!("{} killed at {point}:{nth}", way.command.join(" "));
+        let is_killed = die(way.command, &format!("{point}:{nth}"))?;
+        if is_killed {
+            passed.insert(point);
+            *outcome.figures.entry("kills".to_owned()).or_default() += 1.0;
+            command(&["vswap", "settle"]).with_context(|| format!("{name}, then settling"))?;
+            let faults = differences()?;
+            outcome.claim(faults.is_empty(), format!("{name}: {}", faults.join(", ")));
+        }
+        if listed()?.iter().any(|area| area["record"]["spec"]["name"] == "kill") {
+            command(&["vswap", "remove", "kill"]).with_context(|| format!("{name}, then removing"))?;
+        }
+        let left = left();
+        outcome.claim(left.is_empty(), format!("{name}: left behind: {}", left.join(", ")));
+        if !is_killed || !left.is_empty() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a command with a fault. True when it died of it; false when it did not pass there.
+fn die(arguments: &[&str], fault: &str) -> Result<bool> {
+    use std::os::unix::process::ExitStatusExt as _;
+    let output = Command::new(sibling("swaptier")?).args(arguments).env("SWAPTIER_FAULT", fault).output()?;
+    match (output.status.signal(), output.status.code()) {
+        (Some(9), _) => Ok(true),
+        (None, Some(0)) => Ok(false),
+        _ => bail!("{}: {}: {}", arguments.join(" "), output.status, String::from_utf8_lossy(&output.stderr)),
+    }
+}
+
+fn listed() -> Result<Vec<Value>> {
+    let all = swaptier_json(&["vswap", "list", "--json"])?;
+    Ok(all["areas"].as_array().cloned().unwrap_or_default())
+}
+
+/// Where the kernel and the list do not say the same.
+fn differences() -> Result<Vec<String>> {
+    let (mut wanted, mut swaps, mut headers, mut faults) = (BTreeSet::new(), 0, 0, Vec::new());
+    for area in listed()? {
+        let (record, kind) = (&area["record"], area["record"]["spec"]["kind"].as_str().unwrap_or_default());
+        let parts = record["parts"].as_array().map_or(0, Vec::len);
+        let roles: &[&str] = match (kind, record["spec"]["encrypt"] == true) {
+            ("virtual", true) => &["meta", "data", "crypt", "pool"],
+            ("virtual", false) => &["meta", "data", "pool"],
+            _ => &[],
+        };
+        wanted.extend(roles.iter().map(|role| format!("swaptier-kill-{role}")));
+        wanted.extend((0..parts).map(|part| format!("swaptier-kill-{part}")));
+        headers += if kind == "ghost" { parts } else { 0 };
+        match record["want"].as_str() {
+            Some("on") => swaps += parts,
+            Some("off") => {}
+            other => faults.push(format!("an area is still {other:?}")),
+        }
+    }
+    let now = devices();
+    if now != wanted {
+        faults.push(format!("devices {now:?}, the list says {wanted:?}"));
+    }
+    let now = kernel::swaps()?.len();
+    if now != swaps {
+        faults.push(format!("{now} swap areas, the list says {swaps}"));
+    }
+    if loops() != headers {
+        faults.push(format!("{} loop devices, the list says {headers}", loops()));
+    }
+    Ok(faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_point_of_areas_is_killed_at() {
+        let source = include_str!("../../../../../controller/src/fault.rs");
+        let table = source.split_once("POINTS").expect("the table").1.split_once("];").expect("its end").0;
+        let points: BTreeSet<&str> = table
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("(\"")?.split_once('"').map(|(name, _)| name))
+            .filter(|name| name.starts_with("area."))
+            .collect();
+        assert_eq!(points, POINTS.into_iter().collect());
+    }
+}
