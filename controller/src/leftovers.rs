@@ -5,14 +5,21 @@
 
 use std::{
     fs, io,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use crate::{
-    act::writeback::{PUMP_CGROUP, pins},
+    act::{
+        FOR_AREAS,
+        writeback::{PUMP_CGROUP, pins},
+        zswap_writeback,
+    },
     fault,
     hooks::load::remove_pins,
+    journal::Change,
     root::{Root, RootError, cgroup_file, cgroup_path},
+    sense,
     serve::SOCKET,
 };
 
@@ -59,6 +66,17 @@ pub fn unpin(root: &Root) {
     if let Err(error) = remove_pins(&pins(root)) {
         tracing::warn!(%error, "the maps of a dead agent stay pinned");
     }
+}
+
+/// Whether the closed gate must stay closed although everything is given back: an area without storage is on. When that
+/// cannot be told it stays: an open gate over a ghost costs more than a closed one over a disk.
+pub fn keeps_gate(root: &Root, state: &Path) -> bool {
+    sense::areas::known(root, state).map_or(true, |known| sense::areas::has_ghost_on(&known))
+}
+
+/// Whether a change is the closing of the gate: of the root's valve, for the swap areas.
+pub fn is_gate(change: &Change) -> bool {
+    change.why == FOR_AREAS && change.path == cgroup_file("", zswap_writeback::FILE)
 }
 
 fn is_empty_within(root: &Root, limit: Duration) -> bool {

@@ -38,6 +38,10 @@ pub(crate) struct AreaMemory {
     pub(crate) closed: Option<Closed>,
     /// While it was to be closed it was seen shut.
     pub(crate) was_shut: bool,
+    /// A pool is so full that nothing more is to be swapped out.
+    pub(crate) is_stopped: bool,
+    /// Of some pool it is not known how full it is.
+    pub(crate) is_dark: bool,
     /// Since when each area that is on has had no slot in use; `None`: it has some.
     pub(crate) empty_since: BTreeMap<String, Option<Seconds>>,
 }
@@ -74,6 +78,12 @@ impl History {
         ledger.debt = ledger.debt.saturating_add(bytes);
         ledger.last_round = Some(at);
         ledger.empty_rounds = if written == Pages(0) { ledger.empty_rounds.saturating_add(1) } else { 0 };
+    }
+
+    /// How far the pool of this name had come at the last look.
+    #[must_use]
+    pub fn level(&self, pool: &str) -> Level {
+        self.areas.levels.get(pool).copied().unwrap_or_default()
     }
 
     /// How many cgroups are remembered.

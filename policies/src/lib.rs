@@ -10,6 +10,7 @@
 pub mod area;
 pub mod decide;
 mod event;
+pub mod fate;
 mod file;
 pub mod growth;
 pub mod guard;
@@ -24,8 +25,9 @@ pub mod snapshot;
 pub mod units;
 
 pub use area::{AreaKind, AreaView, Blocks, Fill, Level, Marks, Part, PoolView};
-pub use decide::{HOST, decide, is_due, refusal};
+pub use decide::{Asked, HOST, asks, decide, is_due, refusal};
 pub use event::Event;
+pub use fate::{Fate, fate};
 pub use file::fault::{Fault, Faults, SourceFile};
 pub use guard::{Violation, violations};
 pub use history::History;

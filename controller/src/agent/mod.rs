@@ -1,9 +1,11 @@
 //! The agent: the one loop, and the only owner of long-lived state. Sense → decide → guard → act → journal → publish.
 //!
-//! `probes` is the map in its hands, `drift` finds where it errs, `rounds` the write-back engine. `publish` makes the
-//! status, from what the tick saw, what moves (`traffic`), what was done (`past`) and what all that costs (`own`). What
-//! to do is decided in `swaptier_policies`; how a file is changed, in `act`.
+//! `areas` are the swap areas of the configuration, `probes` is the map in its hands, `drift` finds where it errs, `rounds`
+//! the write-back engine. `publish` makes the status, from what the tick saw, what moves (`traffic`), what was done
+//! (`past`) and what all that costs (`own`). What to do is decided in `swaptier_policies`; how a file is changed, in
+//! `act`.
 
+mod areas;
 mod drift;
 mod family;
 mod own;
@@ -15,6 +17,7 @@ mod rounds;
 mod traffic;
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -22,7 +25,8 @@ use std::{
 
 use anyhow::Context as _;
 use swaptier_policies::{
-    History, MapHealth, Pages, Plan, PolicySet, Seconds, Snapshot, SourceFile, Writeback, decide, violations,
+    Event, History, MapHealth, Pages, Plan, PolicySet, Seconds, Snapshot, SourceFile, Writeback, asks,
+    decide, is_due, refusal, violations,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -48,11 +52,15 @@ use crate::{
         status::ActionStatus,
     },
 };
+use areas::Areas;
 use own::Own;
 use past::Past;
 use probes::{MapView, Probes};
 use rounds::Rounds;
 use traffic::Traffic;
+
+/// Events that wait for the next line of the journal: more is a host on which no decision is carried out.
+const EVENTS: usize = 256;
 
 /// How the agent is started.
 #[derive(Clone, Debug, Default)]
@@ -133,6 +141,7 @@ struct Agent {
     undo: Arc<Mutex<Undo>>,
     hands: Hands,
     rounds: Rounds,
+    areas: Areas,
     tree: CgroupTree,
     cgroups: Vec<CgroupSample>,
     probes: Option<Probes>,
@@ -152,6 +161,12 @@ struct Agent {
     traffic: Traffic,
     /// Number of the newest event that is on the tape.
     taped: u64,
+    /// What happened to the swap areas since the last line of the journal.
+    events: Vec<Event>,
+    /// What each area held at the last decision.
+    by_area: BTreeMap<u32, map::AreaScan>,
+    /// Why nothing may be written to the swap areas, as a sentence.
+    refusal: Option<String>,
 }
 
 impl Agent {
@@ -172,7 +187,7 @@ impl Agent {
         fault::point("agent.locked");
         if !options.dry_run {
             leftovers::await_guardian(&root);
-            give_back_all(&root, &undo, "left by an agent that did not stop");
+            give_back_all(&root, &state, &undo, "left by an agent that did not stop");
             leftovers::sweep(&root);
         }
         fault::point("agent.restored");
@@ -181,6 +196,7 @@ impl Agent {
             true => Hands::dry(root.clone(), deadline),
             false => Hands::new(root.clone(), undo.clone(), deadline),
         };
+        let areas = Areas::start(&root, &config, &state, &hands).await?;
         let mut tree = CgroupTree::default();
         let cgroups =
             sense::collect(&root, &mut tree).map_err(|e| Failure::new(Exit::Unsupported, e))?.cgroups;
@@ -208,6 +224,7 @@ impl Agent {
             undo,
             hands,
             rounds,
+            areas,
             tree,
             cgroups,
             probes,
@@ -224,6 +241,9 @@ impl Agent {
             past: Past::default(),
             traffic: Traffic::default(),
             taped: 0,
+            events: Vec::new(),
+            by_area: BTreeMap::new(),
+            refusal: None,
         })
     }
 
@@ -242,7 +262,7 @@ impl Agent {
         let (begun, cpu) = (Instant::now(), own::thread_time());
         // One more file of each cgroup, which nothing but a face wants.
         self.tree.with_pressure = self.board.is_looked_at(map::now());
-        let sensed = match sense::collect(&self.root, &mut self.tree) {
+        let mut sensed = match sense::collect(&self.root, &mut self.tree) {
             Ok(sensed) => sensed,
             Err(error) => {
                 self.blind_ticks += 1;
@@ -252,16 +272,22 @@ impl Agent {
             }
         };
         let elapsed = self.sensed_at.replace(begun).map(|before| begun.duration_since(before).as_secs_f64());
+        sensed.areas = self.areas.look(&self.root, &sensed);
         fault::point("tick.sensed");
         self.cgroups.clone_from(&sensed.cgroups);
         let view = self.read_map(&sensed);
         self.traffic.look(&sensed, self.probes.is_some().then_some(&view), elapsed);
         let facts = writeback::Facts::of(&sensed);
         let ready = self.rounds.ready(&facts);
-        let snapshot = self.snapshot(&sensed, &view, &ready);
+        let mut snapshot = self.snapshot(&sensed, &view, &ready);
+        sense::areas::number(&mut snapshot.host.areas, &view.areas);
         let every = (self.config.agent.interval.0 / self.config.agent.tick.0.max(1)).max(1);
         let history = self.tape.history(&self.history);
-        let decision = match self.tick.is_multiple_of(every) {
+        let is_urgent = self.watch_areas(&snapshot).await;
+        if self.tick.is_multiple_of(every) {
+            self.by_area = self.probes.as_ref().map_or_else(BTreeMap::new, Probes::by_area);
+        }
+        let decision = match is_urgent || self.tick.is_multiple_of(every) {
             true => self.decide_and_act(&snapshot).await,
             false => None,
         };
@@ -278,6 +304,23 @@ impl Agent {
         self.board.pin(page);
         // What publishing costs is a part of the tick's cost, and is shown with the next one.
         self.own.add(begun.elapsed(), own::thread_time().saturating_sub(cpu));
+    }
+
+    /// Looks at the areas, tells what happened to them, and looks after those of the configuration. Returns whether a
+    /// decision cannot wait.
+    async fn watch_areas(&mut self, snapshot: &Snapshot) -> bool {
+        let before = asks(&self.history);
+        for event in self.history.watch(snapshot) {
+            let news = News::of(EventKind::Area, event.to_string());
+            self.tell(News { is_trouble: event.is_trouble(), ..news });
+            if self.events.len() < EVENTS {
+                self.events.push(event);
+            }
+        }
+        self.refusal = refusal(snapshot, &self.history).map(|hold| hold.to_string());
+        let host = &snapshot.host;
+        self.areas.care(&self.root, &host.areas, host.ram, &self.history, snapshot.at).await;
+        is_due(snapshot, &self.history) || asks(&self.history) != before
     }
 
     fn read_map(&mut self, sensed: &Sensed) -> MapView {
@@ -317,6 +360,7 @@ impl Agent {
         self.rounds.tidy();
         self.past.forget_dead(snapshot);
         self.give_back_what_no_policy_wants();
+        self.give_back_what_no_area_wants();
         let plan = decide(snapshot, &self.policies, &mut self.history);
         let wrong = violations(&plan, snapshot, &self.policies);
         if !wrong.is_empty() {
@@ -342,7 +386,8 @@ impl Agent {
             fault::point("tick.step");
         }
         fault::point("tick.acted");
-        self.journal.append(unix_seconds(), snapshot, &plan, &outcomes);
+        let events = std::mem::take(&mut self.events);
+        self.journal.append(unix_seconds(), snapshot, &plan, &outcomes, &events);
         fault::point("tick.journalled");
         let decision = Decision { plan, outcomes };
         decision.book(&mut self.history, snapshot);
@@ -375,6 +420,24 @@ impl Agent {
         }
     }
 
+    /// Once no area asks for a closed gate or a lower limit any more, these are given back.
+    fn give_back_what_no_area_wants(&self) {
+        let asked = asks(&self.history);
+        let is_unwanted = |change: &journal::Change| {
+            let is_asked = if leftovers::is_gate(change) { asked.is_closed } else { asked.is_stopped };
+            change.why == act::FOR_AREAS && !is_asked
+        };
+        // A pool whose state is unknown is no reason to open anything.
+        let is_known = asked.is_known;
+        let mut undo = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_known && !self.options.dry_run && undo.pending().any(&is_unwanted) {
+            report(
+                &journal::restore_where(&self.root, &mut undo, false, is_unwanted),
+                "no area asks for it any more",
+            );
+        }
+    }
+
     async fn answer(&mut self, ask: Ask) -> Answer {
         match ask {
             Ask::Reload => self.reload(),
@@ -386,6 +449,9 @@ impl Agent {
             | Ask::Metrics => refused(1, "what is published is not asked of the loop".to_owned()),
             Ask::Record { seconds } => self.tape.answer(seconds),
             Ask::Writeback { cgroup, older_than, pages, dialect, dry_run } => {
+                if let Some(hold) = self.refusal.clone() {
+                    return refused(Exit::Failed as u8, format!("{cgroup}: {hold}"));
+                }
                 let Self { rounds, probes, cgroups, tree, root, options, .. } = self;
                 if let Ok(fresh) = tree.read(root) {
                     *cgroups = fresh;
@@ -454,7 +520,8 @@ impl Agent {
             probes.stop();
         }
         if !self.options.dry_run {
-            give_back_all(&self.root, &self.undo, "the agent stops");
+            let state = self.root.host_path(&self.config.agent.state_dir);
+            give_back_all(&self.root, &state, &self.undo, "the agent stops");
         }
         fault::point("stop.given-back");
     }
@@ -513,11 +580,17 @@ fn open_undo(root: &Root, state: &Path) -> Result<Undo, Failure> {
     })
 }
 
-/// Gives back everything that is pending, and says what came of it.
-fn give_back_all(root: &Root, undo: &Mutex<Undo>, why: &str) {
+/// Gives back everything that is pending, and says what came of it; but for the closed gate while an area without storage
+/// is on, which stays in the log.
+fn give_back_all(root: &Root, state: &Path, undo: &Mutex<Undo>, why: &str) {
     let mut undo = undo.lock().unwrap_or_else(PoisonError::into_inner);
     if undo.pending().next().is_some() {
-        report(&journal::restore(root, &mut undo, false), why);
+        let keeps_gate = leftovers::keeps_gate(root, state);
+        if keeps_gate {
+            tracing::info!("the way to disk stays closed: an area without storage is on");
+        }
+        let is_chosen = |change: &journal::Change| !(keeps_gate && leftovers::is_gate(change));
+        report(&journal::restore_where(root, &mut undo, false, is_chosen), why);
     }
 }
 

@@ -10,6 +10,7 @@ use aya::maps::{MapData, RingBuf};
 use aya_log::EbpfLogger;
 use swaptier_common::{
     DIRECTORY_PAGES, FRAME_SLOTS, PAGE_CLUSTERS,
+    area::Area,
     cgroup::{AGE_BUCKETS, Counters},
     slot::State,
 };
@@ -21,7 +22,7 @@ use crate::{
     act::writeback::{self, Subject},
     config::MapConfig,
     hooks::{HookError, Hooks, Loaded, Origin},
-    map::{self, Health, OwnerScan, RESERVE, Scan, ShadowError, ShadowMap},
+    map::{self, AreaScan, Health, OwnerScan, RESERVE, Scan, ShadowError, ShadowMap},
     root::{Root, cgroup_file},
     sense::CgroupSample,
 };
@@ -71,6 +72,8 @@ pub(super) struct MapView {
     pub(super) recursion_misses: u64,
     /// Slots that were wrong and were put right.
     pub(super) repaired: u64,
+    /// The areas that the probes know, by the kernel's numbers.
+    pub(super) areas: BTreeMap<u32, Area>,
 }
 
 impl Probes {
@@ -182,6 +185,7 @@ impl Probes {
         let scan = self.map.scan(map::now(), age_of);
         let mut view = MapView {
             health: self.map.health(),
+            areas: self.map.areas(),
             repaired: self.repaired,
             recursion_misses: self.loaded.programs().iter().map(|program| program.recursion_misses).sum(),
             ..MapView::default()
@@ -250,6 +254,11 @@ impl Probes {
         let scan: Scan = self.map.scan(map::now(), |_| Some(older_than.0));
         let sum = owners.iter().fold(OwnerScan::default(), |sum, owner| sum.plus(&scan.owner(*owner)));
         (Subject { owners, zswap_pages: sum.slots(State::Zswap) }, sum.cold_pages)
+    }
+
+    /// What each area holds, by the kernel's number of it: a walk through the whole map.
+    pub(super) fn by_area(&self) -> BTreeMap<u32, AreaScan> {
+        self.map.by_area()
     }
 
     /// Detaches and removes everything.

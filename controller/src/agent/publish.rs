@@ -10,6 +10,7 @@ use crate::{
     journal::Change,
     sense::{CgroupSample, Pressure, Sensed, read_counters},
     serve::{
+        areas,
         board::{Beside, Page},
         detail::{Ages, trimmed},
         shown,
@@ -75,7 +76,13 @@ impl Agent {
             unix_seconds: unix_seconds(),
             agent: self.agent_status(ready),
             host: self.host_status(sensed, snapshot, view),
-            areas: sensed.swaps.iter().map(|area| shown::area(area, snapshot.page_size.0)).collect(),
+            areas: areas::rows(
+                &sensed.swaps,
+                &snapshot.host.areas,
+                &self.by_area,
+                |pool| self.history.level(pool),
+                snapshot.page_size.0,
+            ),
             map: self.map_status(sensed, snapshot, view),
             cgroups,
             rounds: self.rounds.reports().cloned().collect(),
@@ -113,6 +120,7 @@ impl Agent {
         let on_disk = view.counts.values().map(|tiers| tiers.phys.0).sum::<u64>();
         HostStatus {
             disk_original_bytes: self.probes.is_some().then_some(on_disk * page),
+            slot_cost_bytes: self.areas.cost().map(|cost| cost.0 as f64 / f64::from(1 << 20)),
             rates: self.traffic.host(),
             refused_stores: refused_stores(&self.root),
             ..shown::host(sensed, page)

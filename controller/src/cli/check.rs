@@ -9,11 +9,12 @@ use std::{
 };
 
 use serde::Serialize;
-use swaptier_policies::{Fault, PolicySet, SourceFile, layer};
+use swaptier_policies::{Fault, PolicySet, SourceFile, fate, layer};
 
 use super::{
     exit::{Exit, Result},
     output::{Paint, Tone, plain, say, say_json},
+    settings,
 };
 use crate::{
     config::{self, Config, ConfigError, Trust},
@@ -26,6 +27,9 @@ pub(super) struct Args {
     /// Policy files, a swaptier.toml, or folders of them; none: what is in force
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Also counts policies that cannot work with this host's swap areas as faults
+    #[arg(long, conflicts_with = "files")]
+    host: bool,
     /// Prints JSON
     #[arg(long)]
     json: bool,
@@ -59,7 +63,10 @@ struct Mistake {
 pub(super) fn run(root: &Root, args: &Args) -> Result {
     let mut findings = Findings { schema: 1, ..Findings::default() };
     if args.files.is_empty() {
-        findings.in_force(root)
+        findings.in_force(root);
+        if args.host {
+            findings.on_host(root);
+        }
     } else {
         findings.named(&args.files)
     }
@@ -82,6 +89,26 @@ impl Findings {
         match config::policy_files(root, trust, &config.agent.policy_dirs) {
             Ok(files) => self.policies(&files),
             Err(errors) => errors.into_iter().for_each(|error| self.refused(error)),
+        }
+    }
+
+    /// Checks what the swap areas that are on, or are to be, make of the policies.
+    fn on_host(&mut self, root: &Root) {
+        let config = settings::config(root);
+        // What is wrong with the files themselves is noted already.
+        let Ok((config, policies)) = config.and_then(|c| settings::policies(root, &c).map(|p| (c, p))) else {
+            return;
+        };
+        match settings::configured_areas(root, &config) {
+            Err(failure) => self.unreadable.push(format!("{:#}", failure.error)),
+            Ok(areas) => {
+                let fates = policies.iter().filter_map(|policy| Some((policy, fate(policy, &areas)?)));
+                for (policy, fate) in fates.filter(|(_, fate)| !fate.can_work) {
+                    let message = format!("it cannot work on this host: {}", fate.says);
+                    let file = policy.name().to_owned();
+                    self.faults.push(Mistake { file, line: None, column: None, message, help: None });
+                }
+            }
         }
     }
 

@@ -69,13 +69,18 @@ fn give_back(root: &Root, args: &Args) -> std::result::Result<Said, Failure> {
     if args.dry_run || !dir.exists() {
         // Without the lock: beside a running agent too. A folder that is not there is not made for this.
         let pending = Undo::peek(root, &dir).map_err(settings::of_undo)?;
+        let keeps_gate = leftovers::keeps_gate(root, &dir);
+        let pending: Vec<_> =
+            pending.into_iter().filter(|change| !(keeps_gate && leftovers::is_gate(change))).collect();
         return Ok(said(0, journal::preview(root, &pending)));
     }
     let open = if args.force { Undo::open_skipping_damage } else { Undo::open };
     let mut undo = open(root, &dir).map_err(settings::of_undo)?;
     // The lock is ours, so nobody runs: what an agent left beside values goes too.
     leftovers::await_guardian(root);
-    let report = journal::restore(root, &mut undo, false);
+    let keeps_gate = leftovers::keeps_gate(root, &dir);
+    let is_chosen = |change: &journal::Change| !(keeps_gate && leftovers::is_gate(change));
+    let report = journal::restore_where(root, &mut undo, false, is_chosen);
     leftovers::sweep(root);
     if !args.keep_map {
         leftovers::unpin(root);

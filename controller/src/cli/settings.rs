@@ -3,14 +3,14 @@
 
 use std::path::PathBuf;
 
-use swaptier_policies::PolicySet;
+use swaptier_policies::{AreaView, Bytes, PolicySet};
 
 use super::exit::{Exit, Failure};
 use crate::{
     config::{self, Config, ConfigError, Trust},
     journal::UndoError,
     root::Root,
-    sense::{self, CgroupTree, SenseError, Sensed},
+    sense::{self, CgroupTree, SenseError, Sensed, SwapArea},
 };
 
 /// The settings in force.
@@ -23,6 +23,35 @@ pub(super) fn policies(root: &Root, config: &Config) -> Result<PolicySet, Failur
     let files = config::policy_files(root, Trust::of(root), &config.agent.policy_dirs)
         .map_err(|errors| all(errors.into_iter().map(of_config)))?;
     PolicySet::load(&files).map_err(|faults| of_config(ConfigError::Invalid(faults)))
+}
+
+/// What the host's files say now, with what was noted of the swap areas of this configuration.
+pub(super) fn sensed_with_areas(root: &Root, config: &Config) -> Result<Sensed, Failure> {
+    let mut sensed = sensed(root)?;
+    sensed.areas = areas(root, config, &sensed.swaps)?;
+    Ok(sensed)
+}
+
+/// The swap areas that are on, with what was noted of them.
+pub(super) fn areas(root: &Root, config: &Config, swaps: &[SwapArea]) -> Result<Vec<AreaView>, Failure> {
+    let known = sense::areas::known(root, &state_dir(root, config)).map_err(|error| {
+        let exit = if error.is_permission() { Exit::NotPermitted } else { Exit::Failed };
+        Failure::new(exit, error)
+    })?;
+    let page = Bytes(rustix::param::page_size() as u64);
+    Ok(sense::areas::views(swaps, &known, |name| config.marks(name), page))
+}
+
+/// The same with those that the configuration asks for and that are not on yet.
+pub(super) fn configured_areas(root: &Root, config: &Config) -> Result<Vec<AreaView>, Failure> {
+    let swaps = sense::procfs::read_swaps(root).map_err(of_sense)?;
+    let mut areas = areas(root, config, &swaps)?;
+    for own in &config.areas {
+        if !areas.iter().any(|area| sense::areas::is_part_of(area, own.spec.name.as_str())) {
+            areas.push(sense::areas::intended(&own.spec));
+        }
+    }
+    Ok(areas)
 }
 
 /// What the host's files say now.

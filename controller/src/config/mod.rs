@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use swaptier_policies::{Bytes, Fault, Pages, Seconds, SourceFile};
+use swaptier_policies::{Bytes, Fault, Marks, Pages, Seconds, SourceFile};
 
 pub use area::{AreaConfig, MemoryBudget};
 pub use layers::{ConfigError, POLICY_DIRS, Trust, load, policy_files, source};
@@ -166,6 +166,13 @@ const DIALECTS: [(&str, DialectChoice); 6] = [
 const TABLES: [&str; 8] = ["agent", "area", "map", "writeback", "zswap", "record", "socket", "metrics"];
 
 impl Config {
+    /// The marks of the area of this name: the defaults for one that is not in the file.
+    #[must_use]
+    pub fn marks(&self, area: &str) -> Marks {
+        let own = self.areas.iter().find(|own| own.spec.name.as_str() == area);
+        own.map_or_else(Marks::default, |own| own.marks)
+    }
+
     /// Reads the text of a `swaptier.toml`; all that is wrong with it at once.
     pub fn parse(source: &SourceFile) -> Result<Config, Vec<Fault>> {
         let mut reader = Reader::new(source);

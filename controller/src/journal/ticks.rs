@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
-use swaptier_policies::{Bytes, Plan, Snapshot};
+use swaptier_policies::{Bytes, Event, Plan, Snapshot};
 
 use super::state_dir;
 use crate::act::Outcome;
@@ -39,6 +39,9 @@ pub struct Entry {
     pub plan: Plan,
     /// What came of each step, in the order of the steps.
     pub outcomes: Vec<Outcome>,
+    /// What happened to the swap areas since the line before.
+    #[serde(default)]
+    pub events: Vec<Event>,
 }
 
 impl Entry {
@@ -56,6 +59,8 @@ struct Line<'a> {
     snapshot: &'a Snapshot,
     plan: &'a Plan,
     outcomes: &'a [Outcome],
+    #[serde(skip_serializing_if = "<[Event]>::is_empty")]
+    events: &'a [Event],
 }
 
 /// The open journal.
@@ -80,9 +85,17 @@ impl Journal {
     }
 
     /// Hands one tick to the writer. Never waits.
-    pub fn append(&self, unix: u64, snapshot: &Snapshot, plan: &Plan, outcomes: &[Outcome]) {
+    pub fn append(
+        &self,
+        unix: u64,
+        snapshot: &Snapshot,
+        plan: &Plan,
+        outcomes: &[Outcome],
+        events: &[Event],
+    ) {
         let mut line = Vec::new();
-        let written = serde_json::to_writer(&mut line, &Line { v: VERSION, unix, snapshot, plan, outcomes });
+        let entry = Line { v: VERSION, unix, snapshot, plan, outcomes, events };
+        let written = serde_json::to_writer(&mut line, &entry);
         line.push(b'\n');
         let taken = written.is_ok() && self.lines.as_ref().is_some_and(|lines| lines.try_send(line).is_ok());
         if !taken {
@@ -229,7 +242,8 @@ mod tests {
         let mut dropped = 0;
         for at in ticks {
             let journal = Journal::start(dir, Bytes(limit)).unwrap();
-            journal.append(at, &snapshot(at), &Plan::default(), std::slice::from_ref(&outcome));
+            let events = [Event::GateFree];
+            journal.append(at, &snapshot(at), &Plan::default(), std::slice::from_ref(&outcome), &events);
             let count = journal.dropped.clone();
             drop(journal);
             dropped += count.load(Ordering::Relaxed);
@@ -245,6 +259,7 @@ mod tests {
         assert_eq!(read.iter().map(|e| e.unix).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(read[1].outcomes, [Outcome::Gone { path: "a".into() }]);
         assert_eq!(read[1].snapshot.cgroups.len(), 2);
+        assert_eq!(read[1].events, [Event::GateFree]);
         assert_eq!(last(dir.path()).unwrap(), read.into_iter().last());
     }
 

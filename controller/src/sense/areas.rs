@@ -1,5 +1,5 @@
 //! The swap areas of a tick: what `/proc/swaps` has, what was noted of those that swaptier made, what their pools say.
-//! Pure: reading each is somebody else's.
+//! [`known`] reads the latter two through `vswap/`; all else here is pure.
 //!
 //! Properties
 //! - An area that nobody noted is `plain`, or `zram` by its device's name: never taken for a ghost, nor for virtual.
@@ -12,7 +12,28 @@ use swaptier_common::area::Area as Mapped;
 use swaptier_policies::{AreaKind, AreaView, Blocks, Bytes, Fill, Marks, Pages, PoolView};
 
 use super::SwapArea;
-use crate::vswap::{self, PoolMode, PoolStatus};
+use crate::root::Root;
+use crate::vswap::{self, AreaError, AreaSpec, PoolMode, PoolStatus, dm::Dm};
+
+/// What was noted in the state folder `dir`, and what there is of it. Asks device-mapper only where something was noted.
+///
+/// # Errors
+/// The list is damaged, or device-mapper refuses.
+pub fn known(root: &Root, dir: &Path) -> Result<Vec<vswap::Area>, AreaError> {
+    let intended = vswap::store::read(root, dir)?;
+    if intended.areas.is_empty() {
+        return Ok(Vec::new());
+    }
+    let dm = root.is_system().then(Dm::open_if_there).flatten();
+    vswap::look::areas(root, dm.as_ref(), &intended)
+}
+
+/// Whether an area without storage is on.
+#[must_use]
+pub fn has_ghost_on(known: &[vswap::Area]) -> bool {
+    let is_on = |area: &vswap::Area| area.parts.iter().any(|part| part.swap.is_some());
+    known.iter().any(|area| area.record.spec.kind.is_ghost() && is_on(area))
+}
 
 /// The areas that are on, in the kernel's order. `marks` are those of the area of this name.
 pub fn views(
@@ -46,6 +67,24 @@ fn view(swap: &SwapArea, known: &[vswap::Area], marks: &impl Fn(&str) -> Marks, 
         slots: swap.size.whole_pages(page),
         used: swap.used.whole_pages(page),
         pool,
+    }
+}
+
+/// An area as it will be once it is made: empty, and of no known size.
+#[must_use]
+pub fn intended(spec: &AreaSpec) -> AreaView {
+    let path = spec.devices.first().filter(|_| spec.kind == vswap::AreaKind::Plain);
+    let path = path.map_or("/dev/dm-?".to_owned(), |path| path.display().to_string());
+    AreaView {
+        name: spec.name.to_string(),
+        kind: kind_of(spec.kind, &path),
+        path,
+        number: None,
+        // The kernel gives those without one -2 and lower.
+        priority: spec.priority.map_or(-2, i32::from),
+        slots: Pages(0),
+        used: Pages(0),
+        pool: None,
     }
 }
 
@@ -99,18 +138,12 @@ pub fn number(views: &mut [AreaView], mapped: &BTreeMap<u32, Mapped>) {
     views.iter_mut().zip(numbers).for_each(|(view, number)| view.number = number);
 }
 
-/// Bytes of swap that go to a disk when they are written: for what a policy's pages can do.
-#[must_use]
-pub fn with_storage(views: &[AreaView]) -> Pages {
-    Pages(views.iter().filter(|view| !view.kind.is_ghost()).map(|view| view.slots.0).sum())
-}
-
 #[cfg(test)]
 mod tests {
     use swaptier_policies::Share;
 
     use super::*;
-    use crate::vswap::{AreaRecord, AreaSpec, PartFound};
+    use crate::vswap::{AreaRecord, PartFound};
 
     const PAGE: Bytes = Bytes(4096);
 

@@ -51,6 +51,8 @@ pub enum EventKind {
     GivenBack,
     /// Slots of the map were wrong and were put right.
     Repaired,
+    /// A swap area came or went, a mark of a pool was crossed, the gate closed or was opened.
+    Area,
     /// A tick saw nothing, or something else went wrong.
     Trouble,
     /// A kind that this version does not know.
@@ -69,6 +71,7 @@ impl EventKind {
             Self::Reload => "reload",
             Self::GivenBack => "given_back",
             Self::Repaired => "repaired",
+            Self::Area => "area",
             Self::Trouble => "trouble",
             Self::Other => "other",
         }

@@ -5,6 +5,7 @@
 //! `describe` names the fields, `metrics` are the same for scrapers.
 //! `without_agent` makes a status of the kernel's files alone, `shown` has the words both use.
 
+pub mod areas;
 pub mod board;
 pub mod client;
 pub mod describe;

@@ -28,7 +28,7 @@ pub fn host(sensed: &Sensed, page: u64) -> HostStatus {
     }
 }
 
-/// A swap area.
+/// A swap area as `/proc/swaps` has it; what was noted of it and what the map counted is left unknown.
 #[must_use]
 pub fn area(area: &SwapArea, page: u64) -> AreaStatus {
     AreaStatus {
@@ -39,6 +39,7 @@ pub fn area(area: &SwapArea, page: u64) -> AreaStatus {
         used_bytes: area.used.0,
         slots: area.size.0 / page,
         used_slots: area.used.0 / page,
+        ..AreaStatus::default()
     }
 }
 

@@ -5,10 +5,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use swaptier_policies::{Bytes, CgroupId, PolicySet};
+use swaptier_policies::{Bytes, CgroupId, Level, PolicySet};
 
 use super::{
-    shown,
+    areas, shown,
     status::{AgentStatus, CgroupStatus, HostStatus, MapStatus, Rates, SCHEMA, Status},
 };
 use crate::sense::{CgroupSample, MemoryStat, Sensed, VmStat};
@@ -53,7 +53,7 @@ pub fn of(
                 .unwrap_or_default(),
             ..shown::host(sensed, page)
         },
-        areas: sensed.swaps.iter().map(|area| shown::area(area, page)).collect(),
+        areas: areas::rows(&sensed.swaps, &sensed.areas, &BTreeMap::new(), |_| Level::Free, page),
         map: MapStatus {
             state: "absent".to_owned(),
             reason: Some("no agent is running".to_owned()),

@@ -6,6 +6,7 @@
 //! which area is not known here: that is `swaptier_policies`' to decide. Callers: `cli/ghost.rs`, `cli/vswap.rs`, the agent.
 
 pub mod area;
+pub mod cost;
 pub mod dm;
 pub mod drain;
 pub mod error;

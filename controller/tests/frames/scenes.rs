@@ -131,6 +131,8 @@ fn status(cgroups: Vec<CgroupStatus>) -> Status {
         used_bytes: 600 << 20,
         slots: (8 << 30) / 4096,
         used_slots: 600 * MIB,
+        name: "/dev/vda2".into(),
+        ..AreaStatus::default()
     };
     Status {
         schema: 1,

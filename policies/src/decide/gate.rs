@@ -11,7 +11,7 @@
 //! - an area or a pool of which less is known adds no step.
 
 use crate::area::{AreaKind, AreaView, Level, PoolView};
-use crate::history::History;
+use crate::history::{AreaMemory, History};
 use crate::plan::{Action, Basis, Closed, Held, Hold, Plan, Reason, Step};
 use crate::snapshot::{CgroupId, CgroupView, Snapshot};
 use crate::units::{Bytes, Limit, Pages, Share, WHOLE};
@@ -38,7 +38,7 @@ pub(crate) fn look(snap: &Snapshot, history: &mut History) {
     let areas = &snap.host.areas;
     history.areas.levels.retain(|name, _| pools(areas).any(|pool| pool.name == *name));
     for pool in pools(areas) {
-        let before = history.areas.levels.get(&pool.name).copied().unwrap_or_default();
+        let before = history.level(&pool.name);
         let level = if pool.refuses { Level::Stopped } else { pool.marks.level(pool.fullest().1, before) };
         // Two areas of one pool say the same of it, so the second changes nothing.
         history.areas.levels.insert(pool.name.clone(), level);
@@ -51,6 +51,8 @@ pub(crate) fn look(snap: &Snapshot, history: &mut History) {
         Gate::Closed(because) => Some(because),
         Gate::Open | Gate::Unknown(_) => None,
     };
+    history.areas.is_stopped = stopped(snap, history).is_some();
+    history.areas.is_dark = dark(snap).is_some();
     let is_shut = root(snap).and_then(|root| root.zswap_writeback) == Some(false);
     history.areas.was_shut = history.areas.closed.is_some() && (is_shut || history.areas.was_shut);
     let before = std::mem::take(&mut history.areas.empty_since);
@@ -66,6 +68,24 @@ pub(crate) fn look(snap: &Snapshot, history: &mut History) {
 #[must_use]
 pub fn is_due(snap: &Snapshot, history: &History) -> bool {
     history.areas.closed.is_some() && root(snap).and_then(|root| root.zswap_writeback) == Some(true)
+}
+
+/// What the areas ask for beside all policies, as of the last look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// The gate is to be closed.
+    pub is_closed: bool,
+    /// Nothing more is to be swapped out.
+    pub is_stopped: bool,
+    /// Whether all pools answered; if not, nothing is to be opened on the rest.
+    pub is_known: bool,
+}
+
+/// What the areas ask for.
+#[must_use]
+pub fn asks(history: &History) -> Asked {
+    let AreaMemory { closed, is_stopped, is_dark, .. } = &history.areas;
+    Asked { is_closed: closed.is_some(), is_stopped: *is_stopped, is_known: !is_dark }
 }
 
 /// Why nothing may be written back now, whoever asks; `None`: nothing is against it.
@@ -131,7 +151,7 @@ pub(crate) fn by_ghosts(areas: &[AreaView], is_near: bool) -> Option<Closed> {
 
 /// How far a pool has come. With zswap off a closed valve holds nothing back, so that closing means stopping.
 pub(crate) fn level(pool: &PoolView, history: &History) -> Level {
-    history.areas.levels.get(&pool.name).copied().unwrap_or_default()
+    history.level(&pool.name)
 }
 
 /// The pool because of which nothing more is to be swapped out.

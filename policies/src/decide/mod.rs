@@ -24,7 +24,7 @@ use crate::policy::{Policy, PolicySet};
 use crate::snapshot::{CgroupId, CgroupView, Snapshot};
 
 pub(crate) use demote::least_round;
-pub use gate::{HOST, is_due, refusal};
+pub use gate::{Asked, HOST, asks, is_due, refusal};
 pub(crate) use gate::{by_ghosts, look, pools};
 pub(crate) use tiers::wanted_valve;
 

@@ -3,6 +3,7 @@
 mod areas;
 mod cases;
 mod document;
+mod fate;
 mod growth;
 mod guard;
 mod hostile;

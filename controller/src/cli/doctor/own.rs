@@ -1,5 +1,7 @@
 //! What swaptier itself has on this host: its agent, what that changed, its configuration.
 
+use swaptier_policies::{Level::Free, fate};
+
 use crate::{
     cli::{settings, status},
     config::Config,
@@ -15,7 +17,52 @@ pub(super) const CONFIGURATION: &str = "configuration";
 pub(super) fn findings(root: &Root) -> Vec<Finding> {
     let (agent, is_running) = agent(root);
     let (configuration, config) = configuration(root);
-    vec![configuration, agent, changes(root, &config, is_running)]
+    let mut findings = vec![configuration, agent, changes(root, &config, is_running)];
+    findings.extend(areas(root, &config));
+    findings.extend(slot_cost(root));
+    findings
+}
+
+/// What the swap areas make of each policy, where that is worth a word; and pools that are past a mark.
+fn areas(root: &Root, config: &Config) -> Vec<Finding> {
+    let finding = |level, says: String| Finding::new("swap areas", level, says);
+    let areas = match settings::configured_areas(root, config) {
+        Ok(areas) => areas,
+        Err(failure) => return vec![finding(Level::Warn, format!("{:#}", failure.error))],
+    };
+    let mut findings = Vec::new();
+    for pool in areas.iter().filter_map(|area| area.pool.as_ref()) {
+        let ((part, used), level) = (pool.fullest(), pool.marks.level(pool.fullest().1, Free));
+        let says = format!("{used} of the {part} of the pool {} is in use: {level}", pool.name);
+        findings.push(match level {
+            Free => finding(Level::Ok, says),
+            _ => finding(Level::Warn, says).fix("add a disk to it, or free swap"),
+        });
+    }
+    let Ok(policies) = settings::policies(root, config) else { return findings };
+    let has_ghost = areas.iter().any(|area| area.kind.is_ghost());
+    for policy in policies.iter() {
+        match fate(policy, &areas) {
+            Some(fate) if !fate.can_work && !areas.is_empty() => {
+                let says = format!("{} cannot work: {}", policy.name(), fate.says);
+                let fix =
+                    "leave `disk` out of its `tiers.use`, or give a disk a higher priority than every ghost";
+                findings.push(finding(Level::Lost, says).fix(fix));
+            }
+            Some(fate) if has_ghost => {
+                findings.push(finding(Level::Ok, format!("{}: {}", policy.name(), fate.says)));
+            }
+            _ => {}
+        }
+    }
+    findings
+}
+
+/// What a slot costs, if the agent had to measure it.
+fn slot_cost(root: &Root) -> Option<Finding> {
+    let cost = status::of_agent(root).ok()??.host.slot_cost_bytes?;
+    let says = format!("an empty swap slot costs {cost:.3} B of kernel memory here, by measurement");
+    Some(Finding::new("slot cost", Level::Ok, says))
 }
 
 fn agent(root: &Root) -> (Finding, Option<bool>) {
@@ -100,6 +147,22 @@ mod tests {
         undo.note(&[Change::file("sys/x", None, "1", "2", "test")]).unwrap();
         let finding = one(&fake, "undo log");
         assert_eq!((finding.level, finding.fix.as_deref()), (Level::Warn, Some("swaptier restore")));
+    }
+
+    #[test]
+    fn a_policy_that_demotes_over_a_configured_ghost_is_told() {
+        let fake = FakeRoot::host();
+        let policy = "schema = 1\n[match]\ncgroup = [\"a\"]\n[tiers]\nuse = [\"zswap\", \"disk\"]\n";
+        fake.write("etc/swaptier/policies.d/a.toml", policy);
+        let settings =
+            |priority: u32| format!("[[area]]\nname = \"g\"\nkind = \"ghost\"\npriority = {priority}\n");
+        // The host's own area has the priority -2.
+        fake.write("etc/swaptier/swaptier.toml", &settings(5));
+        let finding = one(&fake, "swap areas");
+        assert_eq!(finding.level, Level::Lost, "{finding:?}");
+        assert!(finding.says.starts_with("a.toml cannot work: the ghost g is filled no later than /dev/vda"));
+        fake.write("etc/swaptier/swaptier.toml", "");
+        assert!(findings(fake.root()).iter().all(|finding| finding.area != "swap areas"));
     }
 
     #[test]

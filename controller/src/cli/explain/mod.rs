@@ -8,17 +8,17 @@ mod text;
 mod wanted;
 
 use serde::Serialize;
-use swaptier_policies::{CgroupId, MapHealth, PolicySet, Seconds, Snapshot, Writeback, decide};
+use swaptier_policies::{CgroupId, MapHealth, PolicySet, Seconds, Snapshot, Writeback, decide, fate};
 
 use super::{
-    exit::{Exit, Failure, Result},
+    exit::{Exit, Result},
     output::{Paint, say, say_json},
     settings, status,
 };
 use crate::{
     journal::{Change, Undo, is_same_value},
     root::{CGROUP_ROOT, Root, cgroup_file},
-    sense::{Beside, SwapArea, assemble},
+    sense::{Beside, Sensed, SwapArea, assemble},
     serve::status::{CgroupStatus, Status},
 };
 
@@ -88,8 +88,12 @@ pub(super) fn run(root: &Root, args: &Args) -> Result {
         Ok(agent) => (agent, None),
         Err(failure) => (None, Some(format!("{:#}", failure.error))),
     };
-    let mut explanation = explain(root, &path_of(&args.cgroup), &policies, agent.as_ref())?;
-    explanation.notes.extend(refusal);
+    let (sensed, unread) = match settings::sensed_with_areas(root, &config) {
+        Ok(sensed) => (sensed, None),
+        Err(failure) => (settings::sensed(root)?, Some(format!("areas: {:#}", failure.error))),
+    };
+    let mut explanation = explain(root, sensed, &path_of(&args.cgroup), &policies, agent.as_ref());
+    explanation.notes.extend(refusal.into_iter().chain(unread));
     explanation.remember(root, &dir, agent.is_some());
     if args.json {
         say_json(&explanation)?
@@ -108,12 +112,18 @@ fn path_of(typed: &str) -> String {
 
 fn explain(
     root: &Root,
+    sensed: Sensed,
     path: &str,
     policies: &PolicySet,
     agent: Option<&Status>,
-) -> std::result::Result<Explanation, Failure> {
-    let sensed = settings::sensed(root)?;
-    let notes = vec![areas(root, path, &sensed.swaps)];
+) -> Explanation {
+    let mut notes = vec![areas(root, path, &sensed.swaps)];
+    notes.extend(policies.resolve(path).and_then(|policy| fate(policy, &sensed.areas)).map(|fate| {
+        match fate.can_work {
+            true => format!("with these areas: {}", fate.says),
+            false => format!("with these areas it cannot work: {}", fate.says),
+        }
+    }));
     let snapshot = assemble(sensed, beside());
     let found = snapshot.cgroups.iter().find(|(_, view)| view.path == path).map(|(id, _)| *id);
     let policy = policies.resolve(path);
@@ -137,7 +147,7 @@ fn explain(
     };
     explanation.closed_above(&snapshot);
     explanation.hold(&snapshot, policies, agent);
-    Ok(explanation)
+    explanation
 }
 
 /// No map is looked at here: its numbers are in the agent's status.
@@ -249,6 +259,10 @@ mod tests {
         PolicySet::load(&texts.iter().map(file).collect::<Vec<_>>()).unwrap()
     }
 
+    fn said(fake: &FakeRoot, path: &str, policies: &PolicySet) -> Explanation {
+        explain(fake.root(), settings::sensed(fake.root()).unwrap(), path, policies, None)
+    }
+
     const ALL: (&str, &str) = ("all.toml", "[match]\ncgroup = [\"**\"]\npriority = 1\n[tiers]\nuse = []\n");
     const A: (&str, &str) = (
         "a.toml",
@@ -259,7 +273,7 @@ mod tests {
     fn the_winner_and_the_loser_are_told_with_their_reasons() {
         let fake = FakeRoot::host();
         fake.cgroup("a");
-        let said = explain(fake.root(), "a", &policies(&[ALL, A]), None).unwrap();
+        let said = said(&fake, "a", &policies(&[ALL, A]));
         assert_eq!(said.policy.as_deref(), Some("a.toml"));
         let standings: Vec<&str> = said.contenders.iter().map(|one| one.standing.as_str()).collect();
         assert_eq!(standings, ["wins by \"a\"", "loses: priority 1, the winner has 5"]);
@@ -281,7 +295,7 @@ mod tests {
         .unwrap();
         fake.write(&swap_max, "8192\n");
         fake.write(&zswap_max, "12288\n");
-        let mut said = explain(fake.root(), "a", &policies(&[A]), None).unwrap();
+        let mut said = said(&fake, "a", &policies(&[A]));
         said.remember(fake.root(), &dir, false);
         let knob = |file, current: &str, wanted: &str, because: &str, set_by: &str| Knob {
             file,
@@ -313,7 +327,7 @@ mod tests {
     #[test]
     fn a_cgroup_that_is_not_there_yet_still_has_its_policy() {
         let fake = FakeRoot::host();
-        let said = explain(fake.root(), "nobody", &policies(&[ALL]), None).unwrap();
+        let said = said(&fake, "nobody", &policies(&[ALL]));
         assert_eq!((said.id, said.policy.as_deref(), said.knobs.len()), (None, Some("all.toml"), 0));
         assert!(text::render(&said, Paint::NONE).starts_with("nobody: there is no such cgroup now"));
     }
@@ -324,7 +338,7 @@ mod tests {
         fake.cgroup("a");
         fake.cgroup("a/b");
         fake.write("sys/fs/cgroup/a/memory.zswap.writeback", "0\n");
-        let said = explain(fake.root(), "a/b", &policies(&[ALL]), None).unwrap();
+        let said = said(&fake, "a/b", &policies(&[ALL]));
         assert!(said.notes.iter().any(|note| note.starts_with("memory.zswap.writeback is 0 in a,")));
     }
 

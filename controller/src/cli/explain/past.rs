@@ -113,7 +113,7 @@ mod tests {
             Outcome::Set { path: "a".into(), from: "max".into(), to: "8192".into() },
         ];
         let journal = Journal::start(&dir, Bytes(1 << 20)).unwrap();
-        journal.append(1_000, &snapshot, &plan, &outcomes);
+        journal.append(1_000, &snapshot, &plan, &outcomes, &[]);
         drop(journal);
         let past = read(&dir, a).unwrap();
         let told: Vec<(u64, &str, &str)> =

@@ -17,7 +17,9 @@ use crate::{
 /// The host has no cgroup v2, or a file cannot be read. Policies that are wrong are no error here; then it is said that
 /// nobody's policy is known.
 pub(super) fn status(root: &Root) -> Result<Status, Failure> {
-    let sensed = settings::sensed(root)?;
+    // The notes of areas are root's alone to read; without them an area is what its path says.
+    let noted = settings::config(root).and_then(|config| settings::sensed_with_areas(root, &config));
+    let sensed = noted.or_else(|_| settings::sensed(root))?;
     let (policies, lost) = policies(root);
     Ok(of(&sensed, None, &policies, lost))
 }

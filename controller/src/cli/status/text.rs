@@ -7,7 +7,7 @@ use swaptier_policies::{Bytes, Seconds};
 
 use crate::{
     cli::output::{Paint, Side, Table, Tone, UNKNOWN, or_unknown, plain},
-    serve::status::{CgroupStatus, HostStatus, MapStatus, Status},
+    serve::status::{CgroupStatus, HostStatus, MapStatus, PoolStatus, Status},
 };
 
 /// How many rounds are shown.
@@ -22,6 +22,7 @@ pub(super) fn render(status: &Status, page: u64, paint: Paint) -> String {
     for lost in &status.agent.lost {
         line_of(&mut text, paint, "lost", &plain(lost));
     }
+    areas(&mut text, status, page, paint);
     cgroups(&mut text, status, page, paint);
     rounds(&mut text, status, page, paint);
     held(&mut text, status, paint);
@@ -85,6 +86,49 @@ fn map(map: &MapStatus, is_agent_running: bool) -> String {
         counted(map.missed_events, "event", "events"),
         counted(map.recursion_misses, "run", "runs"),
     )
+}
+
+fn areas(text: &mut String, status: &Status, page: u64, paint: Paint) {
+    let left = |title| (title, Side::Left);
+    let right = |title| (title, Side::Right);
+    let mut table = Table::new([
+        left("AREA"),
+        left("STORAGE"),
+        right("PRIORITY"),
+        right("SLOTS"),
+        right("USED"),
+        right("ZSWAP"),
+        right("DISK"),
+        right("PINNED"),
+        right("POOL"),
+        right("ROOM"),
+        right("ON DISK"),
+        left("MARKS"),
+    ]);
+    let pages = |pages: Option<u64>| or_unknown(pages.map(|pages| Bytes(pages.saturating_mul(page))));
+    for area in &status.areas {
+        let name = if area.name.is_empty() { &area.path } else { &area.name };
+        let of_pool = |what: fn(&PoolStatus) -> String| or_unknown(area.pool.as_ref().map(what));
+        table.row([
+            plain(name),
+            or_unknown(area.storage),
+            area.priority.to_string(),
+            Bytes(area.size_bytes).to_string(),
+            Bytes(area.used_bytes).to_string(),
+            pages(area.zswap_pages),
+            pages(area.phys_pages),
+            pages(area.pinned_pages),
+            of_pool(|pool| format!("{} of {}", Bytes(pool.used_bytes), Bytes(pool.total_bytes))),
+            of_pool(|pool| Bytes(pool.headroom_bytes).to_string()),
+            or_unknown(
+                area.pool.as_ref().and_then(|pool| pool.amplification).map(|ratio| format!("{ratio:.2} x")),
+            ),
+            of_pool(|pool| pool.level.to_string()),
+        ]);
+    }
+    if !table.is_empty() {
+        let _ = write!(text, "\n{}", table.render(paint));
+    }
 }
 
 fn cgroups(text: &mut String, status: &Status, page: u64, paint: Paint) {

@@ -98,6 +98,10 @@ impl<'a> Replay<'a> {
             }
             self.history = Some(recorded.clone());
         }
+        if let Some(history) = &mut self.history {
+            // As the agent does in every tick; what it tells was told then.
+            let _told = history.watch(&frame.snapshot);
+        }
         let Some(decision) = &frame.decision else { return };
         self.report.decisions += 1;
         let Some(policies) = self.policies(terms) else { return };

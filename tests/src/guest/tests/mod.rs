@@ -5,6 +5,7 @@ mod areas;
 mod bare;
 mod drift;
 mod exact;
+mod gate;
 mod kill;
 mod map;
 mod probes;
@@ -82,6 +83,8 @@ pub(super) const TESTS: &[Test] = &[
         name: "a_killed_command_on_areas_is_finished_by_the_next",
         run: areas::a_killed_command_is_finished_by_the_next,
     },
+    Test { name: "the_gate_over_a_ghost_is_kept_shut", run: gate::the_gate_over_a_ghost_is_kept_shut },
+    Test { name: "a_pools_marks_are_acted_on_in_order", run: gate::a_pools_marks_are_acted_on_in_order },
     Test { name: "a_second_agent_is_refused", run: agent::a_second_agent_is_refused },
     Test { name: "doctor_finds_this_kernel_fit", run: agent::doctor_finds_this_kernel_fit },
 ];

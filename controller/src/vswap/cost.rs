@@ -1,0 +1,124 @@
+//! What an empty slot costs the kernel on this host: a ghost of many slots is switched on and off beside one of few, and
+//! free memory is looked at. No version says it, and no counter: the kernel takes it from several places.
+//!
+//! Also here: taking one part off an area, which is what dear slots make necessary. Caller: the agent.
+
+use std::path::Path;
+
+use swaptier_policies::{Bytes, growth::SlotCost};
+
+use super::area::{AreaKind, AreaName, AreaSpec};
+use super::error::{AreaError, Result};
+use super::intended::Owner;
+use super::reconcile::Step;
+use super::works::Works;
+use crate::root::Root;
+use crate::sense::procfs;
+
+/// How often is measured; the middle one counts. Others take and give back memory meanwhile.
+const TIMES: usize = 5;
+
+/// Slots of the larger ghost at most: at 3 bytes a slot 48 MiB, far above what others take meanwhile.
+const MOST: u64 = 1 << 24;
+/// Slots of the smaller one: what a device and an area cost however small they are, is in both.
+const FEW: u64 = 1 << 12;
+/// A part of RAM that measuring may take for a moment, at the 4 bytes a slot that no kernel reaches: 1/64.
+const PART_OF_RAM: u64 = 64;
+
+/// Measures it. Nothing is left of it; a killed measurement is removed by the next who settles.
+///
+/// # Errors
+/// When no ghost can be made, or the kernel says nothing of its free memory.
+pub fn measure(root: &Root, dir: &Path) -> Result<SlotCost> {
+    let ram = procfs::read_meminfo(root)?.total;
+    let many = (ram.0 / PART_OF_RAM / 4).clamp(2 * FEW, MOST);
+    let mut costs = Vec::new();
+    for _ in 0..TIMES {
+        let (small, large) = (taken(root, dir, FEW)?, taken(root, dir, many)?);
+        costs.push(per_mega(large - small, many - FEW));
+    }
+    Ok(middle(&mut costs))
+}
+
+/// Bytes of memory for each 2^20 slots; what is below nothing is noise.
+fn per_mega(bytes: i64, slots: u64) -> SlotCost {
+    let bytes = u128::from(u64::try_from(bytes).unwrap_or(0));
+    let cost = (bytes << 20).checked_div(u128::from(slots)).unwrap_or(0);
+    SlotCost(u64::try_from(cost).unwrap_or(u64::MAX))
+}
+
+fn middle(costs: &mut [SlotCost]) -> SlotCost {
+    costs.sort();
+    costs.get(costs.len() / 2).copied().unwrap_or(SlotCost(0))
+}
+
+/// Bytes of memory that are free no more while a ghost of so many slots is on.
+fn taken(root: &Root, dir: &Path, slots: u64) -> Result<i64> {
+    let page = rustix::param::page_size() as u64;
+    let name: AreaName = "slotprobe"
+        .parse()
+        .map_err(|error: super::NameError| AreaError::Refused(format!("the name of the probe: {error}")))?;
+    // No priority: below all others, so that no page lands there while there is another area.
+    let spec = AreaSpec { size: Some(Bytes(slots * page)), ..AreaSpec::new(name.clone(), AreaKind::Ghost) };
+    let mut works = Works::open(root, dir, false)?;
+    let before = free(root)?;
+    works.create(&spec, Owner::Command)?;
+    let after = free(root);
+    works.remove(&name)?;
+    Ok(before - after?)
+}
+
+/// `MemFree`, in bytes.
+fn free(root: &Root) -> Result<i64> {
+    let text = root.read("proc/meminfo")?;
+    parse_free(&text).ok_or_else(|| AreaError::Refused("/proc/meminfo has no MemFree".to_owned()))
+}
+
+fn parse_free(text: &str) -> Option<i64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemFree:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<i64>().ok()?.checked_mul(1024)
+}
+
+impl Works<'_> {
+    /// Takes the part `id` off an area: an empty one, or one for whose pages memory has room.
+    ///
+    /// # Errors
+    /// Without such a part; when it is the only one; when a step fails: then the next who settles goes on.
+    pub fn drop_part(&mut self, name: &AreaName, id: u32) -> Result<Vec<Step>> {
+        let mut area = self.area(name)?.clone();
+        let refused = |why: &str| Err(AreaError::Refused(format!("part {id} of {name}: {why}")));
+        if area.native.is_some() {
+            return refused("files of a ghost are taken off as a whole");
+        }
+        if !area.parts.iter().any(|part| part.id == id) {
+            return refused("there is none");
+        }
+        if area.parts.len() == 1 {
+            return refused("it is the only one");
+        }
+        area.parts.retain(|part| part.id != id);
+        self.note(area)?;
+        self.settle()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_the_measurements_counts_and_noise_is_nothing() {
+        // 3 B × (2^24 − 4,096) slots: 50,319,360 B.
+        let dear = per_mega(50_319_360, MOST - FEW);
+        assert_eq!((dear, dear.to_string()), (SlotCost(3 << 20), "3.000 B".to_owned()));
+        assert_eq!(per_mega(-5_000, MOST), SlotCost(0));
+        let mut costs = [SlotCost(0), SlotCost(1 << 40), dear, dear, SlotCost(7)];
+        assert_eq!(middle(&mut costs), dear);
+    }
+
+    #[test]
+    fn free_memory_is_read_in_bytes() {
+        assert_eq!(parse_free("MemTotal: 5 kB\nMemFree:     100 kB\n"), Some(102_400));
+        assert_eq!((parse_free("MemFree: 1 MB\n"), parse_free("")), (None, None));
+    }
+}
