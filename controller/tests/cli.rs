@@ -204,8 +204,19 @@ fn the_manual_and_the_completions_have_every_command_but_the_pump() {
     let host = Host::new();
     let (_, help, _) = host.run(&["--help"]);
     let (_, page, _) = host.run(&["man"]);
-    let commands =
-        ["agent", "status", "explain", "check", "doctor", "writeback", "restore", "completions", "man"];
+    let commands = [
+        "agent",
+        "status",
+        "explain",
+        "check",
+        "doctor",
+        "writeback",
+        "record",
+        "replay",
+        "restore",
+        "completions",
+        "man",
+    ];
     for command in commands {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         assert!(page.contains(&format!(".SH \"SWAPTIER {}\"", command.to_uppercase())), "{command}");
@@ -215,6 +226,78 @@ fn the_manual_and_the_completions_have_every_command_but_the_pump() {
         let (code, text, _) = host.run(&["completions", shell]);
         assert!(code == Some(0) && text.contains("writeback"), "{shell}");
     }
+}
+
+/// Waits for something that another process does.
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = std::time::Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(begun.elapsed().as_secs() < 60, "{what} did not happen");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn the_recording_of_a_killed_agent_decides_again_to_the_same_plans() {
+    let host = Host::new();
+    host.write("sys/fs/cgroup/a/memory.zswap.writeback", "1\n");
+    host.write("etc/swaptier/policies.d/p.toml", POLICY);
+    host.write("etc/swaptier/swaptier.toml", "[agent]\ninterval = \"1s\"\n[record]\nenabled = true\n");
+    let mut agent = host.command(&["agent"]).stderr(Stdio::null()).spawn().unwrap();
+    let folder = host.path("var/lib/swaptier/recordings");
+    let folder = folder.to_str().unwrap();
+    let replay = |more: &[&str]| {
+        let (code, out, err) = host.run(&[&["replay", folder, "--json"], more].concat());
+        (code, serde_json::from_str::<serde_json::Value>(&out).unwrap_or_default(), err)
+    };
+    // While it is written, too.
+    wait_for("three ticks recorded", || (replay(&[]).1["frames"].as_u64()? >= 3).then_some(()));
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    let (code, json, err) = replay(&[]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{json}");
+    assert_eq!((&json["schema"], &json["recorded_by"]["as"]), (&1.into(), &"agent".into()));
+    assert_eq!((&json["same"], &json["different"]), (&json["decisions"], &0.into()));
+    assert!(json["decisions"].as_u64() >= Some(3), "{json}");
+    assert_eq!(json["losses"], serde_json::json!([]));
+    // The valve is a step of the first decision; a policy that leaves the disk open would not have closed it.
+    host.write("other.toml", &POLICY.replace("\"zswap\"", "\"zswap\", \"disk\""));
+    let (_, json, _) = replay(&["--policy", host.path("other.toml").to_str().unwrap()]);
+    let side = &json["other"]["cgroups"][0];
+    assert_eq!((&side["path"], &side["done"]["files"]["memory.zswap.writeback"]), (&"a".into(), &"0".into()));
+    assert_eq!(side["would"]["policy"], "other.toml");
+}
+
+#[test]
+fn what_is_recorded_without_an_agent_is_looked_at_and_nothing_is_changed() {
+    let host = Host::new();
+    host.write("sys/fs/cgroup/a/memory.zswap.writeback", "1\n");
+    host.write("etc/swaptier/policies.d/p.toml", POLICY);
+    let output = host.path("out");
+    let output = output.to_str().unwrap();
+    let (code, out, _) = host.run(&["record", "--output", output, "--duration", "1s"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.starts_with(&format!("{output}: ")) && out.contains(" frames, "), "{out}");
+    assert_eq!(fs::read_to_string(host.path("sys/fs/cgroup/a/memory.zswap.writeback")).unwrap(), "1\n");
+    let (code, out, _) = host.run(&["replay", output]);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("(record) on Linux") && out.contains("decisions are the same again"), "{out}");
+}
+
+#[test]
+fn a_file_that_is_no_recording_is_refused_with_the_reason() {
+    let host = Host::new();
+    host.write("x.rec", "hello");
+    let (code, out, err) = host.run(&["replay", host.path("x.rec").to_str().unwrap()]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains("x.rec: this is no recording of swaptier"), "{err}");
+    assert_eq!(host.run(&["replay"]).0, Some(2));
+    host.write("empty/notes.txt", "");
+    assert_eq!(host.run(&["replay", host.path("empty").to_str().unwrap()]).0, Some(6));
+    assert_eq!(host.run(&["record", "--alone", "--file-size", "1K"]).0, Some(2));
 }
 
 /// Every field that a parser of this file asks for.

@@ -95,7 +95,7 @@ impl std::fmt::Display for Loss {
 }
 
 /// An open recording.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Recording {
     files: Vec<Opened>,
     spots: Vec<Spot>,
@@ -108,7 +108,28 @@ pub struct Recording {
 #[derive(Debug)]
 struct Opened {
     path: PathBuf,
-    file: File,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    File(File),
+    Bytes(Vec<u8>),
+}
+
+impl Source {
+    fn read(&self, offset: u64, len: u32) -> Option<Vec<u8>> {
+        match self {
+            Source::File(file) => {
+                let mut bytes = vec![0; len as usize];
+                file.read_exact_at(&mut bytes, offset).ok().map(|()| bytes)
+            }
+            Source::Bytes(bytes) => {
+                let offset = usize::try_from(offset).ok()?;
+                bytes.get(offset..offset.checked_add(len as usize)?).map(<[u8]>::to_vec)
+            }
+        }
+    }
 }
 
 /// Where a frame is.
@@ -137,30 +158,40 @@ impl Recording {
     /// # Errors
     /// As [`Recording::open`]; one file that is in another format is enough.
     pub fn open_all(paths: &[PathBuf]) -> Result<Self, RecordingError> {
-        let mut recording = Self {
-            files: Vec::new(),
-            spots: Vec::new(),
-            terms: BTreeMap::new(),
-            losses: Vec::new(),
-            key: None,
-        };
+        let mut recording = Self::default();
         for path in paths {
             for file in files(path)? {
                 recording.add(&file)?;
             }
         }
+        recording.ordered(paths.first().cloned().unwrap_or_default())
+    }
+
+    /// A file that is in memory already. `name` stands for its path in messages.
+    ///
+    /// # Errors
+    /// As [`Recording::open`].
+    pub fn of_bytes(name: &Path, bytes: Vec<u8>) -> Result<Self, RecordingError> {
+        let mut recording = Self::default();
+        recording.add_bytes(name, &bytes, Source::Bytes(Vec::new()))?;
+        if let Some(opened) = recording.files.first_mut() {
+            opened.source = Source::Bytes(bytes);
+        }
+        recording.ordered(name.to_path_buf())
+    }
+
+    fn ordered(mut self, path: PathBuf) -> Result<Self, RecordingError> {
         // Stable: files are in the order of their names, which are times, and clocks may go back within one.
-        let begins = recording.begins();
-        recording.spots.sort_by_key(|spot| (begins.get(&spot.file).copied(), spot.file, spot.offset));
-        if recording.spots.is_empty() {
-            let path = paths.first().cloned().unwrap_or_default();
+        let begins = self.begins();
+        self.spots.sort_by_key(|spot| (begins.get(&spot.file).copied(), spot.file, spot.offset));
+        if self.spots.is_empty() {
             // A file of which nothing is left says why.
-            return Err(match recording.losses.first() {
+            return Err(match self.losses.first() {
                 Some(loss) => RecordingError::Unusable { path: loss.path.clone(), fault: loss.fault },
                 None => RecordingError::Empty { path },
             });
         }
-        Ok(recording)
+        Ok(self)
     }
 
     /// When each file begins.
@@ -250,8 +281,7 @@ impl Recording {
     }
 
     fn read(&self, file: usize, offset: u64, len: u32) -> Result<(Head, Packed), Fault> {
-        let mut bytes = vec![0; len as usize];
-        self.files[file].file.read_exact_at(&mut bytes, offset).map_err(|_| Fault::CutOff)?;
+        let bytes = self.files[file].source.read(offset, len).ok_or(Fault::CutOff)?;
         let head = block::head(&bytes)?;
         Ok((head, pack::from_bytes(&head.open(&bytes)?)?))
     }
@@ -265,21 +295,25 @@ impl Recording {
             return Err(failed(io::Error::other("it is no regular file, or longer than any recording")));
         }
         let bytes = fs::read(path).map_err(failed)?;
+        self.add_bytes(path, &bytes, Source::File(file))
+    }
+
+    fn add_bytes(&mut self, path: &Path, bytes: &[u8], source: Source) -> Result<(), RecordingError> {
         let unusable = |fault| RecordingError::Unusable { path: path.to_path_buf(), fault };
-        let from = match block::check_header(&bytes) {
+        let from = match block::check_header(bytes) {
             Ok(()) => block::HEADER,
             Err(fault @ (Fault::NoRecording | Fault::Newer(_) | Fault::Older(_))) => {
                 return Err(unusable(fault));
             }
             Err(fault) => {
-                let next = block::find(&bytes, 0).unwrap_or(bytes.len());
+                let next = block::find(bytes, 0).unwrap_or(bytes.len());
                 self.lose(path, 0, next as u64, None, fault);
                 next
             }
         };
         let index = self.files.len() as u32;
-        self.files.push(Opened { path: path.to_path_buf(), file });
-        self.scan(path, index, &bytes, from);
+        self.files.push(Opened { path: path.to_path_buf(), source });
+        self.scan(path, index, bytes, from);
         Ok(())
     }
 
