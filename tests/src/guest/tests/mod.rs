@@ -9,6 +9,7 @@ mod gate;
 mod kill;
 mod map;
 mod probes;
+mod recording;
 mod refusal;
 mod ugly;
 mod workload;
@@ -86,6 +87,10 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "the_gate_over_a_ghost_is_kept_shut", run: gate::the_gate_over_a_ghost_is_kept_shut },
     Test { name: "a_pools_marks_are_acted_on_in_order", run: gate::a_pools_marks_are_acted_on_in_order },
     Test { name: "a_second_agent_is_refused", run: agent::a_second_agent_is_refused },
+    Test {
+        name: "a_recorded_demotion_decides_again_to_the_same_plans",
+        run: recording::a_recorded_demotion_decides_again_to_the_same_plans,
+    },
     Test { name: "doctor_finds_this_kernel_fit", run: agent::doctor_finds_this_kernel_fit },
 ];
 
