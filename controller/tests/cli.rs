@@ -213,6 +213,7 @@ fn the_manual_and_the_completions_have_every_command_but_the_pump() {
         "writeback",
         "record",
         "replay",
+        "model",
         "restore",
         "completions",
         "man",

@@ -68,6 +68,7 @@ replayed! {
     any_line_of_the_journal_is_decided_about_or_passed_over: "journal",
     any_kernel_file_is_read_or_unknown: "kernel",
     any_policy_decides_by_the_laws_or_is_refused: "policy",
+    any_recording_is_read_as_far_as_it_can_be: "recording",
     any_undo_log_gives_back_our_own_and_nothing_else: "restore",
     any_message_is_understood_or_refused: "socket",
     any_undo_log_is_read_or_refused: "undo",

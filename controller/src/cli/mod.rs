@@ -9,6 +9,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod manual;
+mod model;
 mod output;
 mod pump;
 mod record;
@@ -64,6 +65,8 @@ enum Command {
     /// Makes, grows, moves and removes swap areas far larger than their disk
     #[command(subcommand)]
     Vswap(areas::Vswap),
+    /// Prices the designs of swap that kernel developers discuss, for the slots this host has in use
+    Model(model::Args),
     /// Gives back every value the agent changed
     Restore(restore::Args),
     /// Prints completions for a shell
@@ -100,6 +103,7 @@ fn run(cli: Cli) -> exit::Result {
         Command::Replay(args) => replay::run(&args),
         Command::Ghost(command) => areas::ghost(&root, &command),
         Command::Vswap(command) => areas::vswap(&root, &command),
+        Command::Model(args) => model::run(&root, &args),
         Command::Restore(args) => restore::run(&root, &args),
         Command::Completions(args) => manual::completions(&mut Cli::command(), &args),
         Command::Man => manual::man(Cli::command()),

@@ -281,6 +281,39 @@ fn what_is_kept_is_bounded_and_the_newest_stays() {
 }
 
 #[test]
+fn other_policies_begin_another_file_and_each_frame_has_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::of(1);
+    let mut recorder = Recorder::start(limits(dir.path()), terms()).unwrap();
+    let later = Terms { policies: vec![("b.toml".into(), POLICY.replace("1m", "2m"))], ..terms() };
+    for n in 0..6 {
+        if n == 3 {
+            recorder.change_terms(later.clone());
+        }
+        recorder.take(world.tick(recorder.wants_key()));
+        while recorder.written().0 + recorder.dropped() <= n {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(recorder.close(), Written { frames: 6, bytes: recorder_bytes(dir.path()), dropped: 0 });
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    let mut recording = Recording::open(dir.path()).unwrap();
+    let terms_of: Vec<Terms> = (0..6).map(|n| recording.frame_and_terms(n).unwrap().1.clone()).collect();
+    assert_eq!(terms_of, [vec![terms(); 3], vec![later; 3]].concat());
+    assert_eq!((0..6).map(|n| recording.key_of(n)).collect::<Vec<_>>(), [0, 0, 0, 3, 3, 3]);
+}
+
+/// Bytes of the frames in all files: without headers and terms.
+fn recorder_bytes(folder: &Path) -> u64 {
+    let of = |path: PathBuf| {
+        let bytes = fs::read(path).unwrap();
+        let terms = block::head(&bytes[block::HEADER..]).unwrap().len();
+        (bytes.len() - block::HEADER - terms) as u64
+    };
+    fs::read_dir(folder).unwrap().map(|entry| of(entry.unwrap().path())).sum()
+}
+
+#[test]
 fn a_disk_that_fails_costs_counted_frames_and_the_next_key_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("folder");

@@ -13,7 +13,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use super::block::{self, Kind};
@@ -74,6 +74,8 @@ pub struct Recorder {
     writer: Option<JoinHandle<()>>,
     counts: Arc<Counts>,
     since_key: u32,
+    /// Terms that the writer has not taken yet.
+    terms: Option<Box<Terms>>,
 }
 
 impl Recorder {
@@ -99,7 +101,7 @@ impl Recorder {
             writer.terms = terms;
             writer.run(&waiting);
         })?;
-        Ok(Self { jobs: Some(jobs), writer: Some(writer), counts, since_key: KEY_EVERY })
+        Ok(Self { jobs: Some(jobs), writer: Some(writer), counts, since_key: KEY_EVERY, terms: None })
     }
 
     /// Whether the next frame is to be a key: it needs [`Frame::history`].
@@ -110,7 +112,7 @@ impl Recorder {
     /// Other policies are in force from the next frame on.
     pub fn change_terms(&mut self, terms: Terms) {
         self.since_key = KEY_EVERY;
-        self.hand_over(Job::Terms(Box::new(terms)));
+        self.terms = Some(Box::new(terms));
     }
 
     /// Hands one frame to the writer. Never waits.
@@ -120,7 +122,10 @@ impl Recorder {
         if is_key {
             self.counts.wants_key.store(false, Ordering::Relaxed);
         }
-        self.hand_over(Job::Frame(Box::new(frame)));
+        if self.hand_over_terms() && self.hand_over(Job::Frame(Box::new(frame))).is_none() {
+            return;
+        }
+        self.counts.lose();
     }
 
     /// Ends it: waits for what was handed over, and says what has come of all.
@@ -138,9 +143,20 @@ impl Recorder {
         }
     }
 
-    fn hand_over(&mut self, job: Job) {
-        if self.jobs.as_ref().is_none_or(|jobs| jobs.try_send(job).is_err()) {
-            self.counts.lose();
+    /// Whether the writer knows the terms of the frames to come.
+    fn hand_over_terms(&mut self) -> bool {
+        let left = self.terms.take().and_then(|terms| self.hand_over(Job::Terms(terms)));
+        if let Some(Job::Terms(terms)) = left {
+            self.terms = Some(terms);
+        }
+        self.terms.is_none()
+    }
+
+    /// Gives the job back when the writer has no room for it.
+    fn hand_over(&self, job: Job) -> Option<Job> {
+        match self.jobs.as_ref()?.try_send(job) {
+            Ok(()) => None,
+            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => Some(job),
         }
     }
 

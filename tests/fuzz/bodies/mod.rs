@@ -12,6 +12,7 @@ pub mod host;
 pub mod journal;
 pub mod kernel;
 pub mod policy;
+pub mod recording;
 pub mod restore;
 pub mod socket;
 pub mod undo;
@@ -21,13 +22,14 @@ pub mod units;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("config", config::try_one),
     ("decide", decide::try_one),
     ("host", host::try_one),
     ("journal", journal::try_one),
     ("kernel", kernel::try_one),
     ("policy", policy::try_one),
+    ("recording", recording::try_one),
     ("restore", restore::try_one),
     ("socket", socket::try_one),
     ("undo", undo::try_one),

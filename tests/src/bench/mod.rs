@@ -4,6 +4,7 @@
 
 pub mod footprint;
 mod host;
+pub mod record;
 pub mod scan;
 mod shadow;
 

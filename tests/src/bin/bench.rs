@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use swaptier_tests::bench::{footprint, scan};
+use swaptier_tests::bench::{footprint, record, scan};
 
 /// What swaptier costs a machine.
 #[derive(Debug, Parser)]
@@ -21,6 +21,8 @@ enum Command {
     Scan(scan::Options),
     /// What a tick costs, beside reading the same files and doing nothing with them.
     Footprint(footprint::Options),
+    /// What a recording costs on disk and in time.
+    Record(record::Options),
     /// One row of `footprint`, in a process of its own.
     #[command(hide = true)]
     FootprintRow(footprint::Size),
@@ -41,6 +43,7 @@ fn run(command: &Command) -> Result<bool> {
     match command {
         Command::Scan(options) => scan::run(options),
         Command::Footprint(options) => footprint::run(options),
+        Command::Record(options) => record::run(options),
         Command::FootprintRow(size) => footprint::row(*size),
     }
 }

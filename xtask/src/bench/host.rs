@@ -9,7 +9,7 @@ use super::Bench;
 use crate::{paths, say};
 
 /// What is measured here and not in a guest.
-pub(super) const NAMES: [&str; 2] = ["scan", "footprint"];
+pub(super) const NAMES: [&str; 3] = ["scan", "footprint", "record"];
 
 /// Runs the measurement and returns its exit code.
 pub(super) fn run(args: &Bench) -> Result<u8> {
