@@ -80,6 +80,14 @@ pub enum Outcome {
         /// The engine's whole report.
         report: serde_json::Value,
     },
+    /// A round that was decided when the tick began, and by its turn none of its pages was that old any more: nothing
+    /// was done.
+    Young {
+        /// The cgroup.
+        path: String,
+        /// Pages that were to be written.
+        planned: Pages,
+    },
     /// It could not be done.
     Failed {
         /// The file or the cgroup.
@@ -107,7 +115,8 @@ impl Outcome {
             | Outcome::Would { .. }
             | Outcome::Gone { .. }
             | Outcome::Reclaimed { .. }
-            | Outcome::WroteBack { .. } => false,
+            | Outcome::WroteBack { .. }
+            | Outcome::Young { .. } => false,
         }
     }
 }
@@ -132,6 +141,9 @@ impl fmt::Display for Outcome {
             }
             Outcome::WroteBack { path, asked, written, report: _ } => {
                 write!(f, "/{path}: {written} written back of {asked} asked")
+            }
+            Outcome::Young { path, planned } => {
+                write!(f, "/{path}: none of {planned} is as old as that any more")
             }
             Outcome::Failed { path, error } => write!(f, "/{path}: {error}"),
         }

@@ -13,7 +13,7 @@ use super::probes::Probes;
 use crate::{
     act::{
         Order, Outcome,
-        writeback::{Engine, Facts, Means, Report, RoundError, Scope, ValveError},
+        writeback::{Ended, Engine, Facts, Means, Report, RoundError, Scope, ValveError},
     },
     cli::Exit,
     config::{DialectChoice, WritebackConfig},
@@ -84,15 +84,23 @@ impl Rounds {
         cgroups: &[CgroupSample],
     ) -> Outcome {
         let path = order.path.clone();
-        order.pages = Pages(order.pages.0.min(self.max_pages));
-        let (scope, _) = scope(probes, cgroups, &order);
+        let (scope, old) = scope(probes, cgroups, &order);
         if scope.known.is_none() {
             return Outcome::Failed { path, error: "there is no shadow map".to_owned() };
+        }
+        let planned = order.pages;
+        order.pages = still(planned, self.max_pages, old);
+        if order.pages.0 == 0 {
+            return Outcome::Young { path, planned };
         }
         if order.dry_run {
             return Outcome::Would { path, from: "zswap".to_owned(), to: format!("{} on disk", order.pages) };
         }
         match self.round(order, choice, scope, probes).await {
+            // Nobody knows how many of the pages are on the disk: none is booked, and the next round waits.
+            Ok(Report { ended: Ended::DiskFailed, error, .. }) => {
+                Outcome::Failed { path, error: error.unwrap_or_default() }
+            }
             Ok(report) => Outcome::WroteBack {
                 path,
                 asked: Pages(report.asked_pages),
@@ -219,6 +227,12 @@ impl Rounds {
     }
 }
 
+/// Pages of a round that a plan asked for: never more than are old by now. The plan was made when the tick began, and
+/// earlier rounds of the same tick may have taken long.
+fn still(planned: Pages, most: u64, old: u64) -> Pages {
+    Pages(planned.0.min(most).min(old))
+}
+
 /// What a round is about, and how many pages there are for it: as old as asked by the map, else all that the kernel counts.
 fn scope(probes: &Option<Probes>, cgroups: &[CgroupSample], order: &Order) -> (Scope, u64) {
     let below = format!("{}/", order.path);
@@ -238,5 +252,18 @@ fn exit_of(error: &RoundError) -> Exit {
     match error {
         RoundError::NoDialect(_) => Exit::Unsupported,
         _ => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_asks_for_no_more_than_is_old_when_it_begins() {
+        assert_eq!(still(Pages(2_048), 8_192, 10_000), Pages(2_048));
+        assert_eq!(still(Pages(9_000), 8_192, 10_000), Pages(8_192), "the configured most");
+        assert_eq!(still(Pages(2_048), 8_192, 700), Pages(700), "the others were touched meanwhile");
+        assert_eq!(still(Pages(2_048), 8_192, 0), Pages(0));
     }
 }

@@ -78,10 +78,10 @@ pub(super) fn run(root: &Root, args: &Args) -> Result {
     }
 }
 
-/// A round that wrote nothing did nothing; one the kernel refused failed, whatever it wrote before.
+/// A round that wrote nothing did nothing; one that the kernel refused, or the disk, failed, whatever it wrote before.
 fn exit_of(report: &serde_json::Value) -> Exit {
     match (report["ended"].as_str(), report["written_pages"].as_u64()) {
-        (Some("refused"), _) => Exit::Failed,
+        (Some("refused" | "disk_failed"), _) => Exit::Failed,
         (_, Some(0)) => Exit::Nothing,
         _ => Exit::Done,
     }
@@ -109,6 +109,7 @@ mod tests {
         assert_eq!(of("exhausted", 3), Exit::Done);
         assert_eq!(of("exhausted", 0), Exit::Nothing);
         assert_eq!(of("refused", 5), Exit::Failed);
+        assert_eq!(of("disk_failed", 0), Exit::Failed);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{knob::Knob, life::Life, meter::Meter, page::Page};
+use super::{disk::Disk, knob::Knob, life::Life, meter::Meter, page::Page};
 use crate::{
     fault,
     map::{Reading, Stores},
@@ -67,6 +67,7 @@ pub(super) struct Aim<'a> {
     pub(super) life: &'a Life,
     pub(super) meter: Meter,
     pub(super) start: Reading,
+    pub(super) disk: &'a mut Disk,
     valve: Knob,
     /// `None`: what makes zswap write back does not run on.
     run_on: Option<&'a mut RunOn>,
@@ -83,13 +84,13 @@ impl<'a> Aim<'a> {
         life: &'a Life,
         meter: Meter,
         valve: Knob,
-        run_on: Option<&'a mut RunOn>,
+        (run_on, disk): (Option<&'a mut RunOn>, &'a mut Disk),
         pages: u64,
     ) -> Self {
         let late = meter.lag().min(pages / 16);
         let early = run_on.as_ref().map_or(0, |run_on| run_on.margin(pages) + late);
         let (start, near) = (meter.read(), pages - early);
-        Self { life, meter, start, valve, run_on, near, closed_at: None, stores: None }
+        Self { life, meter, start, disk, valve, run_on, near, closed_at: None, stores: None }
     }
 
     pub(super) fn open_valve(&mut self) -> io::Result<()> {
@@ -158,10 +159,11 @@ impl<'a> Aim<'a> {
         self.near.saturating_sub(self.written())
     }
 
-    /// Closes the valve when the target is near: a worker that began under the low limit does not stop by itself.
+    /// Closes the valve when the target is near, or the disk cannot be written: a worker that began under the low limit does
+    /// not stop by itself.
     pub(super) fn close_if_near(&mut self) -> bool {
         let written = self.written();
-        let is_near = written >= self.near;
+        let is_near = written >= self.near || self.disk.has_failed();
         if is_near && self.closed_at.is_none() {
             // Tried again, and its error looked at, at the end of the round.
             let _tried_again = self.valve.put("0");

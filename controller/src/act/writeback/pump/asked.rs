@@ -94,6 +94,7 @@ mod tests {
     use crate::{
         act::writeback::pump::{
             aim::RunOn,
+            disk::Disk,
             life::Life,
             meter::Meter,
             page::Page,
@@ -131,7 +132,8 @@ mod tests {
             deadline_ms: 20_000,
         };
         let (life, mut run_on) = (Life::of_parent(), RunOn::default());
-        let mut round = Round::open(fake.root(), Path::new("/nowhere"), &job, &life, &mut run_on).unwrap();
+        let (mut disk, pins) = (Disk::open(fake.root()), Path::new("/nowhere"));
+        let mut round = Round::open(fake.root(), pins, &job, &life, (&mut run_on, &mut disk)).unwrap();
         round.run(&mut Page::new().unwrap()).unwrap()
     }
 
@@ -141,7 +143,8 @@ mod tests {
         let life = Life::of_parent();
         let meter = Meter::open(fake.root(), Path::new("/nowhere"), &Gauge::Files).unwrap();
         let valve = Knob::open(fake.root(), VALVE, OFlags::WRONLY).unwrap();
-        let aim = Aim::new(&life, meter, valve, None, 40);
+        let mut disk = Disk::open(fake.root());
+        let aim = Aim::new(&life, meter, valve, (None, &mut disk), 40);
         let (files, lists) = ([SCAN.to_owned()], ["7 0".to_owned(), "8 0".to_owned()]);
         let scan = Scan::open(fake.root(), &files, &lists).unwrap();
         scan.stroke(&aim).unwrap();
@@ -179,6 +182,27 @@ mod tests {
         });
         assert_eq!((done.ended, done.refused, done.beside), (Ended::Target, Some(0), None));
         assert!(done.written >= 200, "{}", done.written);
+        assert_eq!(fake.read(VALVE), "0");
+    }
+
+    #[test]
+    fn a_round_on_a_disk_that_fails_ends_at_once_and_says_so() {
+        let fake = fake();
+        fake.write("dev/kmsg", "");
+        let done = thread::scope(|scope| {
+            // The kernel: the first pages leave zswap, and the disk takes none of them.
+            scope.spawn(|| {
+                while fake.read(SCAN).is_empty() {
+                    thread::sleep(Duration::from_micros(50));
+                }
+                set(&fake, 32);
+                fake.write("dev/kmsg", "1,9,9,-;Write-error on swap-device (254:16:8)\n");
+            });
+            round(&fake, Stroke::Scan { files: vec![SCAN.into()], lists: vec!["7 0".into()] }, 200)
+        });
+        assert_eq!(done.ended, Ended::DiskFailed);
+        assert_eq!(done.error.as_deref(), Some("Write-error on swap-device (254:16:8)"));
+        assert!(done.written < 200, "{}", done.written);
         assert_eq!(fake.read(VALVE), "0");
     }
 

@@ -9,11 +9,12 @@
 //! that back when the agent is gone.
 //!
 //! `wire` is what the two say to each other, `link` the agent's end. `round` is one job: its `aim`, the `meter` that says
-//! how far it is, the `stroke`s made for it (those by which the kernel is only `asked` apart), and the `refusals` these
-//! cost everybody else. This file is the process.
+//! how far it is, the `stroke`s made for it (those by which the kernel is only `asked` apart), the `refusals` these cost
+//! everybody else, and the `disk` that may fail. This file is the process.
 
 mod aim;
 mod asked;
+mod disk;
 mod knob;
 mod life;
 pub(super) mod link;
@@ -34,6 +35,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{fault, journal::is_same_value, root::Root};
 use aim::RunOn;
+use disk::Disk;
 use life::Life;
 use meter::Meter;
 use page::Page;
@@ -59,7 +61,7 @@ pub fn run(root: &Root, pins: &Path) -> io::Result<()> {
 fn serve(root: &Root, pins: &Path, undo: &mut Vec<Put>) -> io::Result<()> {
     let mut page = Page::new()?;
     let life = Life::of_parent();
-    let mut run_on = RunOn::default();
+    let (mut run_on, mut disk) = (RunOn::default(), Disk::open(root));
     fault::point("pump.ready");
     let mut lines = io::stdin().lock().lines();
     while let Some(line) = lines.next().transpose()? {
@@ -68,7 +70,7 @@ fn serve(root: &Root, pins: &Path, undo: &mut Vec<Put>) -> io::Result<()> {
             Message::Over => undo.clear(),
             Message::Work(job) => {
                 fault::point("pump.job");
-                let done = Round::open(root, pins, &job, &life, &mut run_on)
+                let done = Round::open(root, pins, &job, &life, (&mut run_on, &mut disk))
                     .and_then(|mut round| round.run(&mut page))
                     .unwrap_or_else(|error| Done::refused(error.to_string()));
                 // A closed pipe here is noticed as the end of the input.

@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 
 use super::{
     aim::{Aim, RunOn},
+    disk::Disk,
     is_ended,
     knob::Knob,
     life::Life,
@@ -57,18 +58,22 @@ impl<'a> Round<'a> {
         pins: &Path,
         job: &'a Job,
         life: &'a Life,
-        run_on: &'a mut RunOn,
+        (run_on, disk): (&'a mut RunOn, &'a mut Disk),
     ) -> io::Result<Self> {
         let hand = Hand::open(root, &job.stroke)?;
         let meter = Meter::open(root, pins, &job.gauge)?;
         let valve = Knob::open(root, &job.valve, OFlags::WRONLY).map_err(io::Error::other)?;
         let run_on = hand.runs_on().then_some(run_on);
-        let (aim, refusals) = (Aim::new(life, meter, valve, run_on, job.pages), Refusals::open(root));
+        let aim = Aim::new(life, meter, valve, (run_on, disk), job.pages);
+        let refusals = Refusals::open(root);
         fault::point("pump.opened");
         Ok(Self { job, hand, aim, refusals })
     }
 
     pub(super) fn run(&mut self, page: &mut Page) -> io::Result<Done> {
+        if let Some(said) = self.aim.disk.failed_lately() {
+            return Ok(Done { ended: Ended::DiskFailed, ..Done::refused(said) });
+        }
         let (begun, ages, start) = (Instant::now(), self.aim.meter.ages(), self.aim.start);
         self.aim.meter.set_cold_after(self.job.cold_after);
         if self.hand.refuses() {
@@ -81,7 +86,10 @@ impl<'a> Round<'a> {
         fault::point("pump.settled");
         let (ended, error) = match ended.and_then(|ended| closed.map(|()| ended)) {
             Ok(_) if !is_settled => (Ended::Unsettled, None),
-            Ok(ended) => (ended, None),
+            Ok(ended) => match self.aim.disk.error() {
+                Some(said) => (Ended::DiskFailed, Some(said)),
+                None => (ended, None),
+            },
             Err(error) => (Ended::Refused, Some(error.to_string())),
         };
         let now = self.aim.meter.read();

@@ -113,6 +113,8 @@ pub enum Ended {
     Deadline,
     /// The pool came near its own limit.
     NearLimit,
+    /// A swap disk could not be written: what was taken out of zswap is in RAM, or some of it.
+    DiskFailed,
     /// zswap's worker did not end in time: the cgroup's valve stays closed until the agent gives it back.
     Unsettled,
     /// The cgroup went away, or the kernel refused a write.

@@ -110,7 +110,7 @@ impl Scene {
             [(&mut self.cold_work, &self.cold, 1_500), (&mut self.hot_work, &self.hot, 800)]
         {
             work.command("write cold")?;
-            wait_for("the pages to be in zswap", Duration::from_secs(20), || {
+            wait_for("the pages to be in zswap", PATIENCE, || {
                 work.command("pageout cold")?;
                 // The flush of memory.stat may lag behind by two seconds.
                 Ok(cgroup.stat("zswapped")? / page_size() > pages)

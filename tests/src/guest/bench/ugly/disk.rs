@@ -50,8 +50,14 @@ pub(super) fn slow(_ground: &mut Ground) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Writes fail, then everything does, then the disk is well again: a round in each state. What could not be written
-/// stays in RAM, so every page can be read while the disk is dead, and all of them afterwards.
+/// Pages asked of a disk that takes none.
+const FATAL: u64 = 1_000;
+/// How long after a failed write no round is made: the kernel may be silent about the next one.
+const SILENCE: Duration = Duration::from_secs(6);
+
+/// Writes fail, then everything does, then the disk is well again: a round in each state. The first two end early and say
+/// why, and so does one that comes too soon after. What could not be written stays in RAM, so every page can be read
+/// while the disk is dead, and all of them afterwards.
 pub(super) fn failing(_ground: &mut Ground) -> Result<Outcome> {
     let area = Area::set("ugly-failing")?;
     let mut victim = Victim::set("failing", "24M")?;
@@ -64,24 +70,31 @@ pub(super) fn failing(_ground: &mut Ground) -> Result<Outcome> {
         anyhow::Ok(round)
     };
     area.device.fail_writes()?;
-    let writes_fail = attempt(&victim, 1_000)?;
+    let writes_fail = attempt(&victim, FATAL)?;
+    let too_soon = attempt(&victim, FATAL)?;
+    std::thread::sleep(SILENCE);
     area.device.fail()?;
-    let all_fails = attempt(&victim, 1_000)?;
+    let all_fails = attempt(&victim, FATAL)?;
     let while_dead = victim.work.command("touch cold").context("reading while the disk is dead");
     area.device.linear()?;
     while_dead?;
     victim.work.command("verify").context("after the disk was dead")?;
+    std::thread::sleep(SILENCE);
     victim.age()?;
     let well = attempt(&victim, 2_000)?;
     let mut outcome = Outcome::hit(well).alone().gently();
-    for (name, round) in [("writes_failed", &writes_fail), ("all_failed", &all_fails)] {
-        outcome.figure(name, round.written);
-        let ended = &round.ended;
-        outcome.claim(ended == "target" || ended == "exhausted", format!("{name}: ended as `{ended}`"));
+    for (name, round) in
+        [("writes_failed", &writes_fail), ("too_soon", &too_soon), ("all_failed", &all_fails)]
+    {
+        let (ended, written) = (&round.ended, round.written);
+        outcome.figure(name, written);
+        outcome.claim(ended == "disk_failed", format!("{name}: ended as `{ended}`"));
+        outcome.claim(written < FATAL / 2, format!("{name}: {written} pages went before it was seen"));
     }
+    outcome.claim(too_soon.written == 0, format!("{} pages went too soon", too_soon.written));
     outcome.figure("writes_failed_in_ram_after", in_ram[0]);
-    outcome.figure("all_failed_in_ram_after", in_ram[1]);
-    outcome.figure("well_in_ram_after", in_ram[2]);
+    outcome.figure("all_failed_in_ram_after", in_ram[2]);
+    outcome.figure("well_in_ram_after", in_ram[3]);
     victim.finish()?;
     drop(area);
     Ok(outcome)

@@ -39,12 +39,13 @@ struct Scenario {
 }
 
 /// Every scenario. A new one is a function in the file of its subject, and a row here.
-const SCENARIOS: [Scenario; 11] = [
+const SCENARIOS: [Scenario; 12] = [
     Scenario { name: "hot-file-cache", run: memory::hot_file_cache },
     Scenario { name: "hot-anon", run: memory::hot_anon },
     Scenario { name: "non-leaf", run: tree::non_leaf },
     Scenario { name: "too-few", run: tree::too_few },
     Scenario { name: "many-due", run: tree::many_due },
+    Scenario { name: "young-again", run: tree::young_again },
     Scenario { name: "near-limit", run: memory::near_limit },
     Scenario { name: "all-swap", run: crowd::all_swap },
     Scenario { name: "slow-disk", run: disk::slow },

@@ -84,6 +84,9 @@ pub(super) fn too_few(_ground: &mut Ground) -> Result<Outcome> {
     Ok(outcome)
 }
 
+/// Older than the policies of [`young_again`] ask for, the agent's tick included.
+const OLD: Duration = Duration::from_secs(12);
+
 const DUE: [&str; 4] = ["due-a", "due-b", "due-c", "due-d"];
 
 /// Four cgroups' policies are due in one tick: one round after the other, each its own pages.
@@ -117,6 +120,42 @@ pub(super) fn many_due(ground: &mut Ground) -> Result<Outcome> {
     outcome.claim(in_one_tick == DUE.len() as u64, format!("only {in_one_tick} were due in one tick"));
     given_back(&mut outcome, &before)?;
     due.into_iter().try_for_each(Victim::finish)?;
+    Ok(outcome)
+}
+
+/// Two cgroups' policies are due in one tick, and while the first round runs, all pages of the second cgroup become young
+/// again: its round was decided before, and must leave them.
+pub(super) fn young_again(ground: &mut Ground) -> Result<Outcome> {
+    let (mut first, mut second) = (Victim::set("again-a", "32M")?, Victim::set("again-b", "8M")?);
+    first.store()?;
+    second.store()?;
+    std::thread::sleep(OLD);
+    let counters = Counters::read(&first.cgroup)?;
+    let policies = ground.policies(&[(
+        "ugly-again.toml",
+        "schema = 1\n[match]\ncgroup = [\"ugly.slice/again-*\"]\n[tiers]\nuse = [\"zswap\", \"disk\"]\n\
+         [demote]\nolder_than = \"10s\"\nbudget = { round = \"16M\", day = \"16M\" }\n",
+    )])?;
+    // It goes once through all entries before it writes the first.
+    wait_for("the first round to begin", PATIENCE, || Ok(second.cgroup.get(VALVE)? == "0"))?;
+    let begun = Instant::now();
+    second.work.command("write cold")?;
+    second.work.command("pageout cold")?;
+    let took = begun.elapsed();
+    let report = rounds(&[first.cgroup.path()])?.remove(0);
+    ground.without(policies)?;
+    let status = swaptier_json(&["status", "--json"])?;
+    let late = status["rounds"].as_array().into_iter().flatten();
+    let late: Vec<_> = late.filter(|round| round["cgroup"] == *second.cgroup.path()).collect();
+    let sum = |field: &str| late.iter().filter_map(|round| round[field].as_u64()).sum::<u64>();
+    let (written, cold) = (sum("written_pages"), sum("cold_pages"));
+    let mut outcome = Outcome::of(Round::said(&report).counted(&first.cgroup, counters)?).ended("target");
+    outcome.figure("made_young_ms", took.as_millis() as u64);
+    outcome.figure("second_asked", sum("asked_pages"));
+    outcome.figure("second_written", written);
+    outcome.figure("second_young", written - cold);
+    outcome.claim(written <= cold + MISS, format!("{} pages were younger than asked", written - cold));
+    [first, second].into_iter().try_for_each(Victim::finish)?;
     Ok(outcome)
 }
 
