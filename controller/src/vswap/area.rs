@@ -20,7 +20,7 @@ pub enum AreaKind {
     /// No storage: a page is in zswap or stays in memory. The kernel's own header-only file where it takes one, else a
     /// device of one readable page whose body fails.
     Ghost,
-    /// No storage, over a zram device that takes no page: for hosts without device-mapper.
+    /// No storage, over a zram device that takes no page. Known where somebody has one; not made.
     Zram,
     /// Slots far above the disk: blocks are taken when a page is written back and given back when its slot is freed.
     Virtual,

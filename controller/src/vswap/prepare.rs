@@ -31,7 +31,13 @@ const MOST: u64 = (1 << 32) - 1;
 /// What cannot be, and what to do instead.
 pub fn record(root: &Root, spec: &AreaSpec, owner: Owner) -> Result<AreaRecord> {
     let disks = match spec.kind {
-        AreaKind::Ghost | AreaKind::Zram => no_disks(spec)?,
+        AreaKind::Zram => {
+            return Err(refused(
+                spec,
+                "zram areas are not made by swaptier; a ghost needs device-mapper (dm_mod, loop)",
+            ));
+        }
+        AreaKind::Ghost => no_disks(spec)?,
         AreaKind::Virtual => pool_disks(root, spec)?,
         AreaKind::Plain => vec![plain_disk(root, spec)?],
     };

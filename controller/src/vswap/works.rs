@@ -45,7 +45,7 @@ impl<'a> Works<'a> {
         &self.store.intended
     }
 
-    /// Brings the host to the list as it is: finishes what a killed process began, removes what nobody asked for. What
+    /// Brings the host to the list as it is: finishes what a killed process began, and moves that are copied; removes what nobody asked for. What
     /// would take long (swapping off more than memory takes) is left and returned.
     ///
     /// # Errors
@@ -69,6 +69,13 @@ impl<'a> Works<'a> {
                 self.carry_out(&plan)?;
             } else {
                 left.extend(plan);
+            }
+        }
+        let moving = self.store.intended.areas.iter().filter(|area| area.transfer.is_some());
+        for name in moving.map(|area| area.spec.name.clone()).collect::<Vec<_>>() {
+            // A move that was given up is told, and keeps nothing else from being done.
+            if let Err(error) = self.advance_move(&name) {
+                tracing::warn!(target: "swaptier::areas", "{error}");
             }
         }
         Ok(left)

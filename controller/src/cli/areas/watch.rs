@@ -67,9 +67,11 @@ pub(super) fn moves(root: &Root, args: &Move) -> Result {
             return done(begun, true);
         }
         begun.map_err(failure)?;
-    } else if works.area(&args.name).map_err(failure)?.transfer.is_none() {
-        return Err(Failure::say(Exit::Nothing, format!("{} is not being moved", args.name)));
     }
+    let transfer = works.area(&args.name).map_err(failure)?.transfer.as_ref();
+    let Some(to) = transfer.map(|transfer| transfer.to.path.clone()) else {
+        return Err(Failure::say(Exit::Nothing, format!("{} is not being moved (any more)", args.name)));
+    };
     drop(works);
     if args.no_wait {
         return Ok(Exit::Done);
@@ -90,6 +92,12 @@ pub(super) fn moves(root: &Root, args: &Move) -> Result {
         std::thread::sleep(PAUSE);
     }
     line.end();
+    // Whoever looks at a failed move gives it up, and it may have been another command.
+    let works = open(root, false)?;
+    if works.area(&args.name).map_err(failure)?.disks.iter().all(|disk| disk.path != to) {
+        let why = format!("{} was not moved: {} failed, or somebody called it off", args.name, to.display());
+        return Err(Failure::say(Exit::Failed, why));
+    }
     let total = last.map_or(Bytes(0), |progress| progress.total);
     let seconds = start.elapsed().as_secs_f64();
     let rate = Bytes((total.0 as f64 / seconds.max(0.001)) as u64);

@@ -1,7 +1,9 @@
 //! `swaptier doctor`: what this host can do, what it cannot, what that costs, and what to change. Changes nothing.
 //!
-//! What the host offers is `probe`'s to say; here is what the agent made of it (`own`), the printing and the exit code.
+//! What the host offers is `probe`'s to say; here are the kinds of swap areas
+//! (`kinds`), what the agent made of it (`own`), the printing and the exit code.
 
+mod kinds;
 mod own;
 
 use std::fmt::Write as _;
@@ -36,6 +38,7 @@ struct Report {
 
 pub(super) fn run(root: &Root, args: &Args) -> Result {
     let mut findings = probe::judge(&probe::read(root));
+    findings.extend(kinds::findings(root));
     findings.extend(own::findings(root));
     let report = Report::of(findings);
     if args.json {

@@ -22,9 +22,10 @@ struct Way {
 
 const GHOST: &[&str] = &["ghost", "create", "kill", "--size", "1G"];
 const VIRTUAL: &[&str] = &["vswap", "create", "kill", "--device", SECOND_SWAP_DISK, "--size", "8G"];
+const MOVE: &[&str] = &["vswap", "move", "kill", "--to", SCRATCH_DISK, "--no-wait"];
 
 /// Every command that changes areas.
-const WAYS: [Way; 9] = [
+const WAYS: [Way; 10] = [
     Way { before: &[], command: GHOST },
     Way { before: &[GHOST], command: &["ghost", "remove", "kill"] },
     Way { before: &[], command: VIRTUAL },
@@ -34,9 +35,10 @@ const WAYS: [Way; 9] = [
     },
     Way { before: &[VIRTUAL], command: &["vswap", "grow", "kill", "--slots", "1G"] },
     Way { before: &[VIRTUAL], command: &["vswap", "grow", "kill", "--device", SCRATCH_DISK] },
-    Way { before: &[VIRTUAL], command: &["vswap", "move", "kill", "--to", SCRATCH_DISK] },
+    Way { before: &[VIRTUAL], command: MOVE },
     Way { before: &[VIRTUAL], command: &["vswap", "drain", "kill"] },
     Way { before: &[VIRTUAL], command: &["vswap", "remove", "kill"] },
+    Way { before: &[VIRTUAL, MOVE], command: &["vswap", "move", "kill", "--finish"] },
 ];
 
 /// Every point that such a command passes.
