@@ -11,6 +11,7 @@ pub mod fault;
 pub mod hooks;
 pub mod journal;
 pub mod leftovers;
+pub mod logs;
 pub mod map;
 pub mod probe;
 pub mod recording;

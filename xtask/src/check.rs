@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::guest::{Ending, Guest, Run};
 use crate::lines::Lines;
-use crate::{binaries, ebpf, paths, say, setup};
+use crate::{binaries, ebpf, paths, promtool, say, setup};
 
 /// Kernels every change is tested on, and which guest tests: all on the oldest long-term one and the newest; the map's,
 /// which rest on each kernel's own functions, on the one between; and one that must be refused, which costs little more
@@ -75,6 +75,7 @@ fn host(stages: &mut Vec<Stage>) {
         cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])
     });
     stage(stages, "the probes' object", ebpf::verify_build);
+    stage(stages, "metrics and rules by promtool", promtool::check);
     stage(stages, "cargo test", || cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"]));
 }
 

@@ -13,6 +13,7 @@ mod guest;
 mod kernel;
 mod lines;
 mod paths;
+mod promtool;
 mod say;
 mod setup;
 #[cfg(test)]

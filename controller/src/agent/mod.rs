@@ -40,7 +40,7 @@ use crate::{
     config::{self, Config, Trust},
     fault,
     journal::{self, Journal, Undo, UndoError},
-    leftovers, map, probe,
+    leftovers, logs, map, probe,
     recording::Decision,
     root::Root,
     sense::{self, CgroupSample, CgroupTree, Sensed},
@@ -302,6 +302,9 @@ impl Agent {
             self.tape.take(record::frame(tick, snapshot, made, &view, page.status.clone(), events));
         }
         self.board.pin(page);
+        for (kind, lines) in logs::left_out() {
+            tracing::warn!(suppressed = lines, "{lines} more lines of this kind came too fast: {kind}");
+        }
         // What publishing costs is a part of the tick's cost, and is shown with the next one.
         self.own.add(begun.elapsed(), own::thread_time().saturating_sub(cpu));
     }

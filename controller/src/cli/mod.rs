@@ -9,6 +9,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod manual;
+mod metrics;
 mod model;
 mod output;
 mod pump;
@@ -47,6 +48,8 @@ enum Command {
     Status(status::Args),
     /// The same on a screen that keeps up, with what moves and why; and asks the agent to act
     Top(top::Args),
+    /// Prints the agent's metrics as OpenMetrics
+    Metrics(metrics::Args),
     /// Shows which policy a cgroup has and why, what it wants, and what is held back
     Explain(explain::Args),
     /// Checks policy files without using them
@@ -94,6 +97,7 @@ fn run(cli: Cli) -> exit::Result {
     match cli.command {
         Command::Agent(args) => agent::run(&root, &args),
         Command::Status(args) => status::run(&root, &args),
+        Command::Metrics(args) => metrics::run(&root, &args),
         Command::Top(args) => top::run(root, &args),
         Command::Explain(args) => explain::run(&root, &args),
         Command::Check(args) => check::run(&root, &args),

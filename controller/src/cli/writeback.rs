@@ -56,7 +56,7 @@ pub(super) fn run(root: &Root, args: &Args) -> Result {
         dialect: args.dialect.clone(),
         dry_run: args.dry_run,
     };
-    match client::ask(root, ask, PATIENCE)? {
+    match client::ask(root, ask, PATIENCE).map_err(|error| super::status::failed(&error))? {
         None => Err(Failure::say(
             Exit::Failed,
             "no agent is running, and only it can write back: start `swaptier agent`",

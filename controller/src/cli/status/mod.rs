@@ -6,17 +6,17 @@
 pub(super) mod from_files;
 mod text;
 
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use super::{
     exit::{Exit, Failure, Result},
-    output::{Paint, say, say_json},
+    output::{Paint, die_quietly_on_a_closed_pipe, say, say_json},
 };
 use crate::{
     root::Root,
     serve::{
-        client,
-        protocol::{Answer, Ask},
+        client::{self, Connection},
+        protocol::{self, Answer, Ask},
         status::Status,
     },
 };
@@ -30,9 +30,15 @@ pub(super) struct Args {
     /// Prints JSON
     #[arg(long)]
     json: bool,
+    /// Prints one line of JSON for each tick of the agent, until interrupted
+    #[arg(long)]
+    follow: bool,
 }
 
 pub(super) fn run(root: &Root, args: &Args) -> Result {
+    if args.follow {
+        return follow(root);
+    }
     let status = match of_agent(root)? {
         Some(status) => status,
         None => from_files::status(root)?,
@@ -45,6 +51,41 @@ pub(super) fn run(root: &Root, args: &Args) -> Result {
     Ok(Exit::Done)
 }
 
+/// Longer than any tick: one with rounds of write-back takes as long as they do.
+const TICK: Duration = Duration::from_secs(1200);
+
+fn follow(root: &Root) -> Result {
+    let Some(mut agent) = Connection::open(root).map_err(|error| failed(&error))? else {
+        return Err(Failure::say(Exit::Failed, "no agent is running: there is nothing to follow"));
+    };
+    die_quietly_on_a_closed_pipe();
+    let last = u64::MAX;
+    agent.send(Ask::Subscribe { interval_ms: 0, detail: None, events_since: last })?;
+    loop {
+        match agent.receive(TICK) {
+            Ok(Answer::Status(status)) => {
+                let mut out = std::io::stdout().lock();
+                out.write_all(protocol::line(&*status).as_bytes())?;
+                out.flush()?;
+            }
+            Ok(Answer::Refused { exit, message }) => {
+                return Err(Failure::say(Exit::from_number(exit), message));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+}
+
+/// Why the agent could not be asked.
+pub(super) fn failed(error: &std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        let message = "the agent speaks to root, and to the group of `[socket] group` in swaptier.toml";
+        return Failure::say(Exit::NotPermitted, message);
+    }
+    Failure::say(Exit::Failed, format!("asking the agent: {error}"))
+}
+
 /// What the agent has published; `None` when none is running.
 pub(super) fn of_agent(root: &Root) -> std::result::Result<Option<Status>, Failure> {
     match client::ask(root, Ask::Status, PATIENCE) {
@@ -52,10 +93,6 @@ pub(super) fn of_agent(root: &Root) -> std::result::Result<Option<Status>, Failu
         Ok(Some(Answer::Status(status))) => Ok(Some(*status)),
         Ok(Some(Answer::Refused { exit, message })) => Err(Failure::say(Exit::from_number(exit), message)),
         Ok(Some(other)) => Err(Failure::say(Exit::Failed, format!("an answer to something else: {other:?}"))),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            let message = "the agent speaks to root, and to the group of `[socket] group` in swaptier.toml";
-            Err(Failure::say(Exit::NotPermitted, message))
-        }
-        Err(error) => Err(Failure::say(Exit::Failed, format!("asking the agent: {error}"))),
+        Err(error) => Err(failed(&error)),
     }
 }

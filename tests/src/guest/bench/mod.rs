@@ -4,6 +4,7 @@
 pub(in crate::guest) mod areas;
 mod cost;
 pub(in crate::guest) mod exact;
+pub(in crate::guest) mod faces;
 pub(in crate::guest) mod kill;
 pub(in crate::guest) mod ugly;
 pub(in crate::guest) mod writeback;
@@ -46,9 +47,12 @@ pub fn run(name: &str, options: &Options) -> Result<bool> {
         "areas" => areas::run(options),
         "cost" => cost::run(options),
         "exact" => exact::run(options),
+        "faces" => faces::run(options),
         "kill" => kill::run(options),
         "ugly" => ugly::run(options),
         "writeback" => writeback::run(options),
-        _ => bail!("no measurement is called `{name}`; there are: areas, cost, exact, kill, ugly, writeback"),
+        _ => bail!(
+            "no measurement is called `{name}`; there are: areas, cost, exact, faces, kill, ugly, writeback"
+        ),
     }
 }

@@ -5,6 +5,7 @@ mod areas;
 mod bare;
 mod drift;
 mod exact;
+mod faces;
 mod gate;
 mod kill;
 mod map;
@@ -86,6 +87,11 @@ pub(super) const TESTS: &[Test] = &[
     },
     Test { name: "the_gate_over_a_ghost_is_kept_shut", run: gate::the_gate_over_a_ghost_is_kept_shut },
     Test { name: "a_pools_marks_are_acted_on_in_order", run: gate::a_pools_marks_are_acted_on_in_order },
+    Test { name: "a_reader_looks_and_does_not_act", run: faces::a_reader_looks_and_does_not_act },
+    Test {
+        name: "stopped_readers_cost_the_agent_nothing",
+        run: faces::stopped_readers_cost_the_agent_nothing,
+    },
     Test { name: "a_second_agent_is_refused", run: agent::a_second_agent_is_refused },
     Test {
         name: "a_recorded_demotion_decides_again_to_the_same_plans",

@@ -1,0 +1,106 @@
+//! Who may talk to the agent, with real users, and that whoever looks costs the agent nothing.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::guest::agent::{Agent, swaptier_json};
+use crate::guest::bench::faces;
+use crate::guest::cgroup::Cgroup;
+use crate::guest::process::sibling;
+use crate::guest::stage::Stage;
+
+const CONFIG: &str = "/etc/swaptier/swaptier.toml";
+const GROUPS: &str = "/etc/group";
+/// The group that may look, and a user that is in no group but its own.
+const READERS: u32 = 990;
+const USER: u32 = 1000;
+
+/// Guard: a settings file and a group, both as before at drop.
+struct Settings {
+    groups: String,
+}
+
+impl Settings {
+    fn set() -> Result<Settings> {
+        let groups = std::fs::read_to_string(GROUPS).with_context(|| format!("reading {GROUPS}"))?;
+        std::fs::create_dir_all(Path::new(CONFIG).parent().context("a folder")?)?;
+        std::fs::write(CONFIG, "[socket]\ngroup = \"readers\"\n")?;
+        std::fs::write(GROUPS, format!("{groups}readers:x:{READERS}:\n"))?;
+        Ok(Settings { groups })
+    }
+}
+
+impl Drop for Settings {
+    fn drop(&mut self) {
+        let _gone_is_as_good = std::fs::remove_file(CONFIG);
+        let _as_good_as_can_be = std::fs::write(GROUPS, &self.groups);
+    }
+}
+
+/// Exit code and both outputs of `swaptier`, run by a user with these further groups.
+fn as_user(groups: &'static [u32], arguments: &[&str]) -> Result<(i32, String, String)> {
+    let mut command = Command::new(sibling("swaptier")?);
+    command.args(arguments).stdin(Stdio::null());
+    // SAFETY: between fork and exec only system calls are made, on memory that was there before.
+    unsafe {
+        command.pre_exec(move || {
+            let is_done = libc::setgroups(groups.len(), groups.as_ptr()) == 0
+                && libc::setgid(USER) == 0
+                && libc::setuid(USER) == 0;
+            if is_done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        });
+    }
+    let output = command.output().context("running swaptier as a user")?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok((output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr)))
+}
+
+/// In the group: every reading command, and no acting one. Outside it: nothing, and nobody pretends that no agent runs.
+pub(super) fn a_reader_looks_and_does_not_act() -> Result<()> {
+    let _stage = Stage::set(40)?;
+    let _settings = Settings::set()?;
+    let cgroup = Cgroup::create("test.slice/faces")?;
+    let agent = Agent::start(&[])?;
+    let readers: &'static [u32] = &[READERS];
+    for (arguments, says) in [
+        (&["status", "--json"][..], "\"running\": true"),
+        (&["metrics"], "# EOF"),
+        (&["metrics", "--classic"], "swaptier_agent_ticks_total "),
+    ] {
+        let (code, out, complaint) = as_user(readers, arguments)?;
+        ensure!(
+            code == 0 && out.contains(says),
+            "{arguments:?} of a reader ended with {code}: {complaint}{out}"
+        );
+    }
+    let act = ["writeback", cgroup.path(), "--max", "1"];
+    let (code, _, complaint) = as_user(readers, &act)?;
+    ensure!(
+        code == 5 && complaint.contains("only root"),
+        "a reader's write-back ended with {code}: {complaint}"
+    );
+    for arguments in [&["status", "--json"][..], &["metrics"], &act] {
+        let (code, out, complaint) = as_user(&[], arguments)?;
+        ensure!(
+            code == 5 && out.is_empty(),
+            "{arguments:?} of a stranger ended with {code}: {complaint}{out}"
+        );
+        ensure!(complaint.contains("[socket] group"), "a stranger is not told what to do: {complaint}");
+    }
+    // Root may do what they may not: that there is nothing to write back is another answer.
+    let status = swaptier_json(&["status", "--json"])?;
+    ensure!(status["agent"]["running"] == true, "root is not answered");
+    agent.stop()
+}
+
+/// Followers that are stopped take nothing from a tick.
+pub(super) fn stopped_readers_cost_the_agent_nothing() -> Result<()> {
+    let faces = faces::measure(Duration::from_secs(6))?;
+    faces::print(&faces, false);
+    ensure!(faces::is_unchanged(&faces), "a tick takes longer while readers are stopped");
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! promtool, the judge of metrics and alert rules: the machine's own, or Debian's unpacked under `target/lab`. Its
+//! package brings a server that nobody here wants, so it is not installed. Called by `check.rs`.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::apt::{Apt, Archive, Suite};
+use crate::{paths, say, setup};
+
+/// Which suite's promtool is fetched.
+const SUITE: Suite = Suite { name: "bookworm", archive: Archive::Debian };
+/// The metrics of an agent that knows everything, as `controller/tests/metrics.rs` holds them.
+const METRICS: &str = "tests/metrics/full.prom";
+/// The shipped alert rules.
+const RULES: &str = "packaging/prometheus/alerts.yml";
+
+/// Checks the metrics and the rules.
+///
+/// # Errors
+/// What promtool complains about, or that it cannot be had.
+pub(crate) fn check() -> Result<()> {
+    let promtool = get()?;
+    let root = paths::root();
+    let metrics = File::open(root.join(METRICS)).with_context(|| format!("opening {METRICS}"))?;
+    let output = Command::new(&promtool).args(["check", "metrics"]).stdin(metrics).output();
+    let output = output.with_context(|| format!("starting {}", promtool.display()))?;
+    let complaint = [output.stdout, output.stderr].concat();
+    let complaint = String::from_utf8_lossy(&complaint).into_owned();
+    // It ends with 0 over some kinds of lint, which it prints all the same.
+    ensure!(output.status.success() && complaint.trim().is_empty(), "promtool check metrics:\n{complaint}");
+    say::note("promtool check metrics: nothing to complain of");
+    let rules = say::capture(
+        "promtool check rules",
+        Command::new(&promtool).args(["check", "rules"]).arg(root.join(RULES)),
+    )?;
+    say::note(rules.trim().lines().last().unwrap_or_default().trim());
+    Ok(())
+}
+
+fn get() -> Result<PathBuf> {
+    if let Ok(own) = setup::program("promtool") {
+        return Ok(own);
+    }
+    let dir = paths::lab().join("promtool");
+    let program = dir.join("usr/bin/promtool");
+    if !program.is_file() {
+        fetch(&dir)?;
+    }
+    ensure!(program.is_file(), "{} holds no promtool; please delete that folder", dir.display());
+    Ok(program)
+}
+
+fn fetch(dir: &Path) -> Result<()> {
+    let _lock = paths::lock("promtool")?;
+    say::step("promtool: fetching Debian's");
+    let apt = Apt::open(SUITE)?;
+    let packages = apt.packages("prometheus")?;
+    let package = packages.into_iter().find(|package| package.name == "prometheus");
+    let package = package.context("Debian has no package prometheus")?;
+    let unfinished = dir.with_extension("unfinished");
+    let _ = fs::remove_dir_all(&unfinished);
+    let file = apt.download(&package, &unfinished)?;
+    // Its server alone is 110 MB, and only the one program is wanted.
+    let tree = unfinished.join("tree");
+    paths::create(&tree)?;
+    let unpack = "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" ./usr/bin/promtool";
+    say::run("unpacking promtool", Command::new("sh").args(["-c", unpack, "sh"]).arg(file).arg(&tree))?;
+    let _ = fs::remove_dir_all(dir);
+    fs::rename(&tree, dir).with_context(|| format!("naming {}", dir.display()))?;
+    let _ = fs::remove_dir_all(&unfinished);
+    Ok(())
+}
