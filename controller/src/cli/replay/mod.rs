@@ -141,5 +141,8 @@ fn replay(
         }
     }
     replayed.report = replay.finish();
-    Ok(replayed)
+    match replayed.unreadable.first() {
+        Some(error) if replayed.report.frames == 0 => Err(Failure::say(Exit::Failed, error)),
+        _ => Ok(replayed),
+    }
 }

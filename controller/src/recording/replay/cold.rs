@@ -2,7 +2,7 @@
 //!
 //! A frame holds the exact number at the age of the policy that was in force, and a histogram by powers of two for every
 //! cgroup. Where another policy asks for the same age of the same cgroups, the answer is the exact one; else it is the
-//! sum of the buckets that are wholly old enough: never too many, at worst a bucket short.
+//! sum of the buckets that are wholly old enough, or the exact number of pages that are older still: never too many.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,10 @@ pub(super) fn under(
             continue;
         };
         if before.get(id) != Some(wanted) {
-            view.cold = view.tiers.is_some().then(|| counted(frame, view, wanted));
+            // What is older than the recorded age is older than a smaller one.
+            let older = before.get(id).filter(|(age, members)| *age >= wanted.0 && *members == wanted.1);
+            let least = older.and(view.cold).map_or(Pages(0), |cold| cold.pages);
+            view.cold = view.tiers.is_some().then(|| counted(frame, view, wanted, least));
             by_buckets.insert(*id);
         }
     }
@@ -53,7 +56,12 @@ fn asked(snapshot: &Snapshot, policies: &PolicySet) -> Asked {
     asked
 }
 
-fn counted(frame: &Frame, view: &CgroupView, (age, members): &(Seconds, BTreeSet<CgroupId>)) -> Cold {
+fn counted(
+    frame: &Frame,
+    view: &CgroupView,
+    (age, members): &(Seconds, BTreeSet<CgroupId>),
+    least: Pages,
+) -> Cold {
     let (mut pages, mut oldest) = (0u64, 0);
     for ages in members.iter().filter_map(|id| frame.ages.get(id)) {
         for (bucket, count) in ages.iter().enumerate().take(64).filter(|(_, count)| **count > 0) {
@@ -62,6 +70,7 @@ fn counted(frame: &Frame, view: &CgroupView, (age, members): &(Seconds, BTreeSet
             pages = pages.saturating_add(if start >= age.0 { *count } else { 0 });
         }
     }
+    let pages = pages.max(least.0);
     let tiers = view.tiers.unwrap_or_default();
     let all = Cold {
         older_than: *age,

@@ -120,6 +120,8 @@ fn another_age_is_answered_by_whole_buckets() {
     let id = *frame.snapshot.cgroups.keys().nth(1).unwrap();
     let view = frame.snapshot.cgroups.get_mut(&id).unwrap();
     view.tiers = Some(Tiers { zswap: Pages(100), zswap_compressed: Bytes(50_000), ..Tiers::default() });
+    // 45 pages are at least a minute old, by the recorded policy.
+    view.cold.as_mut().unwrap().pages = Pages(45);
     // 10 pages of 0 s, 20 of 16 s to 31 s, 30 of 32 s to 63 s, 40 of 64 s to 127 s.
     frame.ages.insert(id, vec![10, 0, 0, 0, 0, 20, 30, 40]);
     let at = |age: &str| {
@@ -132,8 +134,10 @@ fn another_age_is_answered_by_whole_buckets() {
         Some(Cold { older_than: Seconds(seconds), pages, compressed, oldest: Seconds(64) })
     };
     assert_eq!(at("16s"), (cold(16, 90, 45_000), true));
-    // Of the pages of 32 s to 63 s nobody knows which are 40 s old.
-    assert_eq!(at("40s"), (cold(40, 40, 20_000), true));
+    // Of the pages of 32 s to 63 s nobody knows which are 40 s old; but 45 are older than that.
+    assert_eq!(at("40s"), (cold(40, 45, 22_500), true));
+    // Of the pages of 64 s to 127 s nobody knows which are 100 s old.
+    assert_eq!(at("100s"), (cold(100, 0, 0), true));
     // The recorded policy's own age is known exactly.
     assert_eq!(at("1m"), (frame.snapshot.cgroups[&id].cold, false));
 }
