@@ -7,6 +7,7 @@ mod host;
 pub mod record;
 pub mod scan;
 mod shadow;
+pub mod top;
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use swaptier_tests::bench::{footprint, record, scan};
+use swaptier_tests::bench::{footprint, record, scan, top};
 
 /// What swaptier costs a machine.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Footprint(footprint::Options),
     /// What a recording costs on disk and in time.
     Record(record::Options),
+    /// What the screen costs: from a key to its frame, and a second without keys.
+    Top(top::Options),
     /// One row of `footprint`, in a process of its own.
     #[command(hide = true)]
     FootprintRow(footprint::Size),
@@ -44,6 +46,7 @@ fn run(command: &Command) -> Result<bool> {
         Command::Scan(options) => scan::run(options),
         Command::Footprint(options) => footprint::run(options),
         Command::Record(options) => record::run(options),
+        Command::Top(options) => top::run(options),
         Command::FootprintRow(size) => footprint::row(*size),
     }
 }

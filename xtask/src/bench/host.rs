@@ -9,7 +9,7 @@ use super::Bench;
 use crate::{paths, say};
 
 /// What is measured here and not in a guest.
-pub(super) const NAMES: [&str; 3] = ["scan", "footprint", "record"];
+pub(super) const NAMES: [&str; 4] = ["scan", "footprint", "record", "top"];
 
 /// Runs the measurement and returns its exit code.
 pub(super) fn run(args: &Bench) -> Result<u8> {

@@ -21,7 +21,8 @@ const COUNTED: &str = "cost";
 /// How long such a guest may measure.
 const COUNTED_LIMIT: Duration = Duration::from_secs(5400);
 
-/// Measures something: in a guest per kernel, or on this machine where no kernel is needed (`scan`, `footprint`, `record`).
+/// Measures something: in a guest per kernel, or on this machine where no kernel is needed (`scan`, `footprint`,
+/// `record`, `top`).
 #[derive(Args)]
 pub(crate) struct Bench {
     /// What to measure.

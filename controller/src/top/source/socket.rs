@@ -7,7 +7,7 @@ use super::{Files, Source, Want};
 use crate::{
     root::Root,
     serve::{
-        client,
+        client::Connection,
         detail::Detail,
         events::Event,
         protocol::{Answer, Ask},
@@ -33,41 +33,48 @@ impl Socket {
         Socket { root, files, last_event: 0, has_agent: false }
     }
 
-    /// One question. `Ok(None)`: nobody is there.
-    fn ask(&self, ask: Ask) -> Result<Option<Answer>, String> {
-        match client::ask(&self.root, ask, PATIENCE) {
-            Ok(Some(Answer::Refused { message, .. })) => Err(message),
-            Ok(answer) => Ok(answer),
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                Err("the agent's socket may not be opened: run this as root, or as a member of its group"
-                    .to_owned())
+    /// A connection for one look. `Ok(None)`: nobody is there.
+    fn connect(&self) -> Result<Option<Connection>, String> {
+        Connection::open(&self.root).map_err(|error| match error.kind() {
+            std::io::ErrorKind::PermissionDenied => {
+                "the agent's socket may not be opened: run this as root, or as a member of its group"
+                    .to_owned()
             }
-            Err(error) => Err(format!("asking the agent: {error}")),
-        }
+            _ => format!("connecting to the agent: {error}"),
+        })
     }
 
-    fn detail(&self, want: &Want) -> Option<Detail> {
-        let cgroup = want.detail.clone()?;
-        match self.ask(Ask::Detail { cgroup }) {
-            Ok(Some(Answer::Detail(detail))) => Some(*detail),
-            // The cgroup may have gone since the status; the next look says more.
-            _ => None,
-        }
-    }
-
-    fn events(&mut self, newest: u64) -> Vec<Event> {
+    /// What happened since the last look. What cannot be had now is asked for again with the next.
+    fn events(&mut self, agent: &mut Connection, newest: u64) -> Vec<Event> {
         // An agent that began anew counts from one again.
         let since = if newest < self.last_event { 0 } else { self.last_event };
         if newest == since {
             return Vec::new();
         }
-        match self.ask(Ask::Events { since }) {
-            Ok(Some(Answer::Events { events, last })) => {
+        match ask(agent, Ask::Events { since }) {
+            Ok(Answer::Events { events, last }) => {
                 self.last_event = last;
                 events
             }
             _ => Vec::new(),
         }
+    }
+}
+
+fn ask(agent: &mut Connection, ask: Ask) -> Result<Answer, String> {
+    match agent.send(ask).and_then(|()| agent.receive(PATIENCE)) {
+        Ok(Answer::Refused { message, .. }) => Err(message),
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(format!("asking the agent: {error}")),
+    }
+}
+
+/// Of the cgroup that is wanted. It may have gone since the status; the next look says more.
+fn detail(agent: &mut Connection, want: &Want) -> Option<Detail> {
+    let cgroup = want.detail.clone()?;
+    match ask(agent, Ask::Detail { cgroup }) {
+        Ok(Answer::Detail(detail)) => Some(*detail),
+        _ => None,
     }
 }
 
@@ -80,18 +87,18 @@ impl Source for Socket {
     }
 
     fn look(&mut self, want: &Want) -> Result<Option<Seen>, String> {
-        match self.ask(Ask::Status)? {
-            Some(Answer::Status(status)) => {
+        let Some(mut agent) = self.connect()? else {
+            self.has_agent = false;
+            self.last_event = 0;
+            return self.files.look(want);
+        };
+        match ask(&mut agent, Ask::Status)? {
+            Answer::Status(status) => {
                 self.has_agent = true;
-                let events = self.events(status.last_event);
-                Ok(Some(Seen { detail: self.detail(want), events, status: *status }))
+                let events = self.events(&mut agent, status.last_event);
+                Ok(Some(Seen { detail: detail(&mut agent, want), events, status: *status }))
             }
-            Some(other) => Err(format!("the agent answered something else: {other:?}")),
-            None => {
-                self.has_agent = false;
-                self.last_event = 0;
-                self.files.look(want)
-            }
+            other => Err(format!("the agent answered something else: {other:?}")),
         }
     }
 }
