@@ -6,6 +6,7 @@
 //! `act`.
 
 mod areas;
+mod back;
 mod drift;
 mod family;
 mod own;
@@ -19,14 +20,14 @@ mod traffic;
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
 use swaptier_policies::{
-    Event, History, MapHealth, Pages, Plan, PolicySet, Seconds, Snapshot, SourceFile, Writeback, asks,
-    decide, is_due, refusal, violations,
+    Event, History, MapHealth, Pages, Plan, PolicySet, Seconds, Snapshot, SourceFile, Writeback, decide,
+    violations,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -39,7 +40,7 @@ use crate::{
     cli::{Exit, Failure},
     config::{self, Config, Trust},
     fault,
-    journal::{self, Journal, Undo, UndoError},
+    journal::{Journal, Undo, UndoError},
     leftovers, logs, map, probe,
     recording::Decision,
     root::Root,
@@ -53,14 +54,12 @@ use crate::{
     },
 };
 use areas::Areas;
+use back::give_back_all;
 use own::Own;
 use past::Past;
 use probes::{MapView, Probes};
 use rounds::Rounds;
 use traffic::Traffic;
-
-/// Events that wait for the next line of the journal: more is a host on which no decision is carried out.
-const EVENTS: usize = 256;
 
 /// How the agent is started.
 #[derive(Clone, Debug, Default)]
@@ -309,23 +308,6 @@ impl Agent {
         self.own.add(begun.elapsed(), own::thread_time().saturating_sub(cpu));
     }
 
-    /// Looks at the areas, tells what happened to them, and looks after those of the configuration. Returns whether a
-    /// decision cannot wait.
-    async fn watch_areas(&mut self, snapshot: &Snapshot) -> bool {
-        let before = asks(&self.history);
-        for event in self.history.watch(snapshot) {
-            let news = News::of(EventKind::Area, event.to_string());
-            self.tell(News { is_trouble: event.is_trouble(), ..news });
-            if self.events.len() < EVENTS {
-                self.events.push(event);
-            }
-        }
-        self.refusal = refusal(snapshot, &self.history).map(|hold| hold.to_string());
-        let host = &snapshot.host;
-        self.areas.care(&self.root, &host.areas, host.ram, &self.history, snapshot.at).await;
-        is_due(snapshot, &self.history) || asks(&self.history) != before
-    }
-
     fn read_map(&mut self, sensed: &Sensed) -> MapView {
         let Some(probes) = &mut self.probes else { return MapView::default() };
         probes.feed(&sensed.cgroups);
@@ -400,45 +382,6 @@ impl Agent {
         }
         self.plan = decision.plan.clone();
         Some(decision)
-    }
-
-    /// A cgroup that no policy asks anything of any more gets its own values back.
-    fn give_back_what_no_policy_wants(&mut self) {
-        let policies = &self.policies;
-        let is_unwanted = |change: &journal::Change| {
-            change.why.starts_with("policy ")
-                && cgroup_of(&change.path)
-                    .is_some_and(|path| policies.resolve(path).and_then(|policy| policy.tiers()).is_none())
-        };
-        let mut undo = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.options.dry_run && undo.pending().any(&is_unwanted) {
-            let why = "no policy asks for it any more";
-            for item in &journal::restore_where(&self.root, &mut undo, false, is_unwanted).items {
-                let text = format!("/{}: {:?}", item.path, item.fate);
-                let cgroup = cgroup_of(&item.path).map(str::to_owned);
-                let news =
-                    News { cgroup, reason: Some(why.to_owned()), ..News::of(EventKind::GivenBack, text) };
-                past::tell(&self.board, unix_seconds(), news);
-            }
-        }
-    }
-
-    /// Once no area asks for a closed gate or a lower limit any more, these are given back.
-    fn give_back_what_no_area_wants(&self) {
-        let asked = asks(&self.history);
-        let is_unwanted = |change: &journal::Change| {
-            let is_asked = if leftovers::is_gate(change) { asked.is_closed } else { asked.is_stopped };
-            change.why == act::FOR_AREAS && !is_asked
-        };
-        // A pool whose state is unknown is no reason to open anything.
-        let is_known = asked.is_known;
-        let mut undo = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_known && !self.options.dry_run && undo.pending().any(&is_unwanted) {
-            report(
-                &journal::restore_where(&self.root, &mut undo, false, is_unwanted),
-                "no area asks for it any more",
-            );
-        }
     }
 
     async fn answer(&mut self, ask: Ask) -> Answer {
@@ -583,26 +526,6 @@ fn open_undo(root: &Root, state: &Path) -> Result<Undo, Failure> {
     })
 }
 
-/// Gives back everything that is pending, and says what came of it; but for the closed gate while an area without storage
-/// is on, which stays in the log.
-fn give_back_all(root: &Root, state: &Path, undo: &Mutex<Undo>, why: &str) {
-    let mut undo = undo.lock().unwrap_or_else(PoisonError::into_inner);
-    if undo.pending().next().is_some() {
-        let keeps_gate = leftovers::keeps_gate(root, state);
-        if keeps_gate {
-            tracing::info!("the way to disk stays closed: an area without storage is on");
-        }
-        let is_chosen = |change: &journal::Change| !(keeps_gate && leftovers::is_gate(change));
-        report(&journal::restore_where(root, &mut undo, false, is_chosen), why);
-    }
-}
-
-fn report(report: &journal::Report, why: &str) {
-    for item in &report.items {
-        tracing::info!(path = item.path, fate = ?item.fate, why, "given back");
-    }
-}
-
 fn log(outcome: &Outcome) {
     if outcome.is_trouble() {
         tracing::warn!("{outcome}");
@@ -633,21 +556,4 @@ fn spared(policies: &PolicySet, cgroups: &[CgroupSample], path: &str) -> Vec<Str
     let own =
         cgroups.iter().filter(|cgroup| is_below(&cgroup.path) && policies.resolve(&cgroup.path).is_some());
     own.map(|cgroup| cgroup.path.clone()).collect()
-}
-
-/// The cgroup a file of the cgroup tree belongs to.
-fn cgroup_of(path: &str) -> Option<&str> {
-    Some(path.strip_prefix("sys/fs/cgroup/")?.rsplit_once('/')?.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cgroup_of_a_file_is_its_folder_below_the_cgroup_root() {
-        assert_eq!(cgroup_of("sys/fs/cgroup/a/b/memory.swap.max"), Some("a/b"));
-        assert_eq!(cgroup_of("sys/fs/cgroup/memory.zswap.writeback"), None, "the root cgroup has no policy");
-        assert_eq!(cgroup_of("sys/module/zswap/parameters/enabled"), None);
-    }
 }

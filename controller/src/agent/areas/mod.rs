@@ -5,6 +5,7 @@
 //! run on a thread where blocking is allowed, one at a time, so that a tick never waits for a device.
 
 mod todo;
+mod watch;
 
 use std::{
     collections::BTreeMap,

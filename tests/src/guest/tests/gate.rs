@@ -1,4 +1,4 @@
-//! Swap areas of the configuration against the kernel: a ghost's gate, an area that outlives its agent, a pool's marks.
+//! Swap areas of the configuration against the kernel: a ghost's gate, and an area that outlives its agent.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,10 +9,9 @@ use serde_json::Value;
 use crate::guest::agent::{Agent, swaptier, swaptier_json};
 use crate::guest::cgroup::{Cgroup, ROOT};
 use crate::guest::kernel::{self, vmstat};
-use crate::guest::preamble::SWAP_DISK;
 use crate::guest::wait::wait_for;
 use crate::guest::workload::Workload;
-use crate::guest::zswap::{self, Zswap};
+use crate::guest::zswap::Zswap;
 
 const SETTINGS: &str = "/etc/swaptier/swaptier.toml";
 const POLICY: &str = "/etc/swaptier/policies.d/areas.toml";
@@ -114,72 +113,5 @@ pub(super) fn the_gate_over_a_ghost_is_kept_shut() -> Result<()> {
     let agent = Agent::start(&[])?;
     wait_for("the area to be removed", Duration::from_secs(15), || Ok(kernel::swaps()?.is_empty()))?;
     valve_is("1", "the root's valve to be given back")?;
-    agent.stop()
-}
-
-/// As the pool fills, the agent stops demotion, then closes the way to disk, then stops swap-out; and lets go of each
-/// once pages are freed.
-pub(super) fn a_pools_marks_are_acted_on_in_order() -> Result<()> {
-    let _zswap = Zswap::set_up(40)?;
-    let area = format!(
-        "[[area]]\nname = \"v\"\nkind = \"virtual\"\nsize = \"8G\"\ndevices = [\"{SWAP_DISK}\"]\n\
-         marks = {{ resume = \"1%\", demote = \"2%\", close = \"4%\", stop = \"60%\" }}\n"
-    );
-    let _files = Files::write(&area)?;
-    let (demoting, direct) = (Cgroup::create("areas.slice/a")?, Cgroup::create("direct.slice/b")?);
-    let agent = Agent::start(&[])?;
-    direct.set("memory.zswap.max", "0")?;
-    let pool = || -> Result<(u64, u64, String)> {
-        let status = swaptier_json(&["status", "--json"])?;
-        let pool = &status["areas"][0]["pool"];
-        let of = |key: &str| pool[key].as_u64().with_context(|| format!("no {key} of the pool: {status}"));
-        Ok((of("used_bytes")?, of("total_bytes")?, pool["level"].as_str().unwrap_or("").to_owned()))
-    };
-    let (_, total, level) = pool()?;
-    ensure!(level == "free", "the new pool is {level}");
-    // Of the pool: 2.5 % straight to disk, which is past the first mark; then 2.5 % more, past the second.
-    let portion = total / 40;
-    let mut workload =
-        Workload::spawn(&direct, &format!("--warm {portion} --cold {portion} --raw 100 --commands"))?;
-    let mut cold = Workload::spawn(&demoting, "--cold 8M --commands")?;
-    workload.command("pageout warm")?;
-    let reaches = |wanted: &str| {
-        let mut seen = String::new();
-        wait_for(&format!("the pool to be `{wanted}`"), Duration::from_secs(20), || {
-            let (used, _, level) = pool()?;
-            seen = format!("{used} of {total} bytes on disk in use: {level}");
-            Ok(level == wanted)
-        })?;
-        println!("    {seen}");
-        Ok::<(), anyhow::Error>(())
-    };
-    reaches("no_demotion")?;
-    ensure!(kernel::read(root_valve())? == "1", "the way to disk is closed too early");
-    cold.command("pageout cold")?;
-    std::thread::sleep(Duration::from_secs(3));
-    let why = held(&swaptier_json(&["status", "--json"])?, demoting.path());
-    ensure!(why.contains("nothing is demoted from 2% on"), "held: {why}");
-    super::within("pages written back", demoting.stat("zswpwb")?, 0..=0)?;
-
-    workload.command("pageout cold")?;
-    reaches("closed")?;
-    valve_is("0", "the root's valve to be closed")?;
-    ensure!(direct.get("memory.swap.max")? == "max", "swap-out is stopped too early");
-    // Without zswap a closed valve holds nothing back.
-    zswap::set("enabled", "N")?;
-    let limit = Path::new(ROOT).join("direct.slice/memory.swap.max");
-    wait_for("swap-out to be stopped", Duration::from_secs(10), || Ok(kernel::read(&limit)? != "max"))?;
-    println!("    direct.slice: memory.swap.max is {}", kernel::read(&limit)?);
-    zswap::set("enabled", "Y")?;
-    workload.command("verify")?;
-    workload.finish()?;
-    cold.finish()?;
-    reaches("free")?;
-    valve_is("1", "the root's valve to be given back")?;
-    wait_for("the limit to be given back", Duration::from_secs(10), || Ok(kernel::read(&limit)? == "max"))?;
-    Files::settings("")?;
-    agent.stop()?;
-    let agent = Agent::start(&[])?;
-    wait_for("the area to be removed", Duration::from_secs(15), || Ok(kernel::swaps()?.is_empty()))?;
     agent.stop()
 }

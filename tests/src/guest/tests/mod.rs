@@ -86,7 +86,6 @@ pub(super) const TESTS: &[Test] = &[
         run: areas::a_killed_command_is_finished_by_the_next,
     },
     Test { name: "the_gate_over_a_ghost_is_kept_shut", run: gate::the_gate_over_a_ghost_is_kept_shut },
-    Test { name: "a_pools_marks_are_acted_on_in_order", run: gate::a_pools_marks_are_acted_on_in_order },
     Test { name: "a_reader_looks_and_does_not_act", run: faces::a_reader_looks_and_does_not_act },
     Test {
         name: "stopped_readers_cost_the_agent_nothing",
