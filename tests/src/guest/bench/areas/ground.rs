@@ -102,9 +102,8 @@ pub(super) fn write_back_all(cgroup: &Cgroup) -> Result<u64> {
     let before = cgroup.stat("zswpwb")?;
     zswap::set("shrinker_enabled", "Y")?;
     let done = wait_for("everything to be written back", Duration::from_secs(60), || {
-        cgroup.reclaim("64K")?;
-        // memory.stat may lag behind by two seconds.
-        std::thread::sleep(Duration::from_millis(100));
+        // Nothing else of the cgroup is to be pushed out: each call only makes the shrinker look at zswap's list again.
+        cgroup.reclaim("64M swappiness=0")?;
         Ok(cgroup.stat("zswapped")? < (2 << 20))
     });
     zswap::set("shrinker_enabled", "N")?;
