@@ -109,8 +109,9 @@ impl Scene {
         for (work, cgroup, pages) in
             [(&mut self.cold_work, &self.cold, 1_500), (&mut self.hot_work, &self.hot, 800)]
         {
-            work.command("write cold")?;
             wait_for("the pages to be in zswap", PATIENCE, || {
+                // Each time: the policy's rounds take pages meanwhile, and what is on the disk stays there.
+                work.command("write cold")?;
                 work.command("pageout cold")?;
                 // The flush of memory.stat may lag behind by two seconds.
                 Ok(cgroup.stat("zswapped")? / page_size() > pages)
