@@ -76,7 +76,12 @@ pub fn run(root: Root, source: Box<dyn Source>, mut state: State) -> io::Result<
         // All that has come meanwhile is drawn at once.
         for input in std::iter::once(first).chain(received.try_iter()) {
             let effect = match input {
-                Input::Event(event) => state.update(event),
+                Input::Event(event) => {
+                    if matches!(event, Event::Resize(_)) {
+                        screen.begin_anew()?;
+                    }
+                    state.update(event)
+                }
                 Input::Deaf => return Ok(()),
                 Input::Signal(SIGCONT) => {
                     screen.take_again()?;
@@ -96,7 +101,7 @@ pub fn run(root: Root, source: Box<dyn Source>, mut state: State) -> io::Result<
                 // The other end has ended only if it panicked; then there is nothing new, which shows.
                 Some(Effect::Jump(jump)) => drop(order.send(Order::Jump(jump))),
                 Some(Effect::Mouse(is_ours)) => screen.mouse(is_ours)?,
-                Some(Effect::Redraw) => screen.terminal.clear()?,
+                Some(Effect::Redraw) => screen.begin_anew()?,
                 Some(Effect::Suspend) => suspend(&mut screen)?,
             }
         }

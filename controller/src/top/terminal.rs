@@ -17,7 +17,9 @@ use ratatui::{
         cursor::{Hide, Show},
         event::{DisableMouseCapture, EnableMouseCapture},
         execute,
-        terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
+        terminal::{
+            Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+        },
     },
 };
 
@@ -51,7 +53,18 @@ impl Screen {
     /// As [`Screen::take`].
     pub(super) fn take_again(&mut self) -> io::Result<()> {
         begin()?;
-        self.terminal.clear()
+        self.begin_anew()
+    }
+
+    /// Empties the screen, so that all of it is drawn. ratatui's own way asks the terminal where the cursor is, and the
+    /// answer would be taken by the thread that waits for keys.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub(super) fn begin_anew(&mut self) -> io::Result<()> {
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        Ok(())
     }
 
     /// Takes the mouse, or gives it back so that text can be marked.
