@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::guest::{Ending, Guest, Run};
 use crate::lines::Lines;
-use crate::{binaries, ebpf, paths, promtool, say, setup};
+use crate::{binaries, ebpf, paths, promtool, say, setup, tmux};
 
 /// Kernels every change is tested on, and which guest tests: all on the oldest long-term one and the newest; the map's,
 /// which rest on each kernel's own functions, on the one between; and one that must be refused, which costs little more
@@ -95,8 +95,13 @@ fn guests(args: &Test, stages: &mut Vec<Stage>, total: &mut Count, deaths: &mut 
         stage(stages, &format!("guest tests on {kernel}"), || {
             let mut command = vec!["swaptier-guest".to_owned(), "test".to_owned()];
             command.extend(args.filter.clone().or(part.map(str::to_owned)));
-            let guest =
-                Guest { command, programs: programs.clone(), limit: LIMIT, ..Guest::with_disks(kernel) };
+            let guest = Guest {
+                command,
+                programs: programs.clone(),
+                files: tmux::files()?,
+                limit: LIMIT,
+                ..Guest::with_disks(kernel)
+            };
             let count = in_guest(&guest, deaths);
             let count = count.inspect_err(|_| total.failed += 1)?;
             total.passed += count.passed;

@@ -18,6 +18,7 @@ mod say;
 mod setup;
 #[cfg(test)]
 mod tidy;
+mod tmux;
 mod vm;
 
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::guest::{Ending, Guest, Run};
-use crate::{binaries, setup};
+use crate::{binaries, setup, tmux};
 
 /// Exit code of `xtask` when a guest's command ran into its limit, as timeout(1) has it.
 const TIMED_OUT: u8 = 124;
@@ -59,7 +59,7 @@ pub(crate) fn run(args: Vm) -> Result<u8> {
         limit: Duration::from_secs(args.timeout),
         command: args.command,
         programs,
-        files: args.file,
+        files: args.file.into_iter().chain(tmux::files()?).collect(),
         ..Guest::new(&args.kernel)
     };
     Ok(exit_code(&guest.run(to_stdout)?))

@@ -2,7 +2,7 @@
 //!
 //! `kernel` what the kernel says · `preamble` is this a guest that can do it? · `cgroup`, `zswap`, `swap`, `dm` guards
 //! that put back what they changed · `bpf` what is loaded and pinned · `process`, `workload`, `agent` children · `wait`
-//! patience with a limit · `status` what it says · `stage` swap and zswap set up, `scene` with cgroups at work ·
+//! patience with a limit · `status` what it says · `terminal` tmux · `stage` swap and zswap set up, `scene` with cgroups at work ·
 //! `runner` and `tests` the guest tests · `demo`, `bench`.
 //!
 //! Everything here changes the kernel it runs on: [`preamble::require_guest`] comes first, always.
@@ -23,6 +23,7 @@ pub mod scene;
 pub mod stage;
 pub mod status;
 pub mod swap;
+pub mod terminal;
 mod tests;
 pub mod wait;
 pub mod workload;

@@ -12,6 +12,7 @@ mod map;
 mod probes;
 mod recording;
 mod refusal;
+mod top;
 mod ugly;
 mod workload;
 
@@ -90,6 +91,10 @@ pub(super) const TESTS: &[Test] = &[
     Test {
         name: "stopped_readers_cost_the_agent_nothing",
         run: faces::stopped_readers_cost_the_agent_nothing,
+    },
+    Test {
+        name: "the_screen_shows_and_acts_on_a_real_terminal",
+        run: top::the_screen_shows_and_acts_on_a_real_terminal,
     },
     Test { name: "a_second_agent_is_refused", run: agent::a_second_agent_is_refused },
     Test {
