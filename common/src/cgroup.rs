@@ -39,11 +39,23 @@ pub struct Counters {
     pub written_back_age: [u64; AGE_BUCKETS],
 }
 
-/// The bucket of an age in seconds.
+/// The bucket of an age in seconds: 0, or one more than the place of its highest bit.
+///
+/// Halved step by step: counting leading zeros is an instruction on most machines and three dozen for the probes.
 #[inline(always)]
 pub const fn age_bucket(seconds: u64) -> usize {
-    let bucket = (64 - seconds.leading_zeros()) as usize;
-    if bucket < AGE_BUCKETS { bucket } else { AGE_BUCKETS - 1 }
+    if seconds >> (AGE_BUCKETS - 1) != 0 {
+        return AGE_BUCKETS - 1;
+    }
+    let (mut rest, mut bucket, mut step) = (seconds, 0, 16);
+    while step > 0 {
+        if rest >> step != 0 {
+            rest >>= step;
+            bucket += step;
+        }
+        step /= 2;
+    }
+    bucket + rest as usize
 }
 
 const _: () = assert!(size_of::<Counters>() == (12 + 2 * AGE_BUCKETS) * 8);

@@ -37,9 +37,6 @@ pub struct Control {
     pub stores_refused: u64,
     /// When `written_back_pages` reaches this, the agent is woken once; 0 means never.
     pub written_back_alarm: u64,
-    /// The second of `CLOCK_MONOTONIC` in the low half, and the kernel's tick (the low half of its jiffies) in which it
-    /// was read in the high one. For the probes alone.
-    pub clock: u64,
 }
 
 #[cfg(feature = "user")]

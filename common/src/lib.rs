@@ -9,10 +9,15 @@ pub mod area;
 pub mod cgroup;
 pub mod control;
 pub mod event;
+pub mod notes;
 pub mod slot;
 
 /// Version of everything in this crate. A pinned map of another version is never adopted.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
+
+/// What stands in the probes' object where the BTF id of the kernel's function `bpf_rdonly_cast` has to be: an id that
+/// neither a helper nor a function has.
+pub const CAST: i32 = 0x5a_ca57;
 
 /// Slots in a frame: one kernel swap cluster (`SWAPFILE_CLUSTER`, mm/swap.h), so that a range freed or
 /// written as one never crosses a frame.

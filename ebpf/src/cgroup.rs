@@ -3,7 +3,7 @@
 use aya_ebpf::{macros::fentry, programs::FEntryContext};
 
 use crate::{
-    kernel::{MEM_CGROUP_CSS, Owner},
+    kernel::{MEM_CGROUP, MEM_CGROUP_CSS, Owner, cast},
     shadow::name_counters,
 };
 
@@ -12,8 +12,7 @@ use crate::{
 #[fentry]
 pub fn memory_current_read(ctx: FEntryContext) -> i32 {
     let css: u64 = ctx.arg(0);
-    if let Some(owner) = Owner::of_memcg(css.wrapping_sub(u64::from(MEM_CGROUP_CSS.load()))) {
-        name_counters(owner);
-    }
+    let memcg = cast(css.wrapping_sub(u64::from(MEM_CGROUP_CSS.load())), &MEM_CGROUP);
+    name_counters(Owner::of_memcg(memcg));
     0
 }

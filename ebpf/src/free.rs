@@ -1,9 +1,15 @@
 //! Slots given back (mm/swapfile.c).
 
+use core::mem::offset_of;
+
 use aya_ebpf::{macros::fentry, programs::FEntryContext};
-use swaptier_common::slot::{State, Word};
+use swaptier_common::{
+    notes::Notes,
+    slot::{State, Word},
+};
 
 use crate::{
+    copies::{is_seen_to, note_down, notes},
     kernel::MAX_FOLIO,
     shadow::{Each, Place, count_drop, each, now},
 };
@@ -12,7 +18,14 @@ use crate::{
 /// slots of a large folio that are freed as one range.
 #[fentry]
 pub fn zswap_invalidate(ctx: FEntryContext) -> i32 {
-    freed(ctx.arg(0), 1);
+    const NOTE: usize = offset_of!(Notes, freed);
+    let entry: u64 = ctx.arg(0);
+    if !is_seen_to(NOTE, entry)
+        && freed(entry, 1).is_some()
+        && let Some(notes) = notes()
+    {
+        note_down(notes, NOTE, entry);
+    }
     0
 }
 

@@ -12,6 +12,12 @@ macro_rules! offsets {
 }
 
 offsets! {
+    /// BTF id of `struct zswap_entry`
+    ZSWAP_ENTRY,
+    /// BTF id of `struct mem_cgroup`
+    MEM_CGROUP,
+    /// BTF id of `struct obj_cgroup`
+    OBJ_CGROUP,
     /// `zswap_entry.lru`
     ZSWAP_ENTRY_LRU,
     /// `zswap_entry.swpentry`
@@ -76,6 +82,28 @@ pub(crate) unsafe fn load<T: Copy>(base: *const u8, offset: &Global<u32>) -> T {
     unsafe { core::ptr::read_volatile(base.byte_add(offset.load() as usize).cast::<T>()) }
 }
 
+/// The structure at an address, by its BTF id: the kernel's `bpf_rdonly_cast`, which the verifier replaces by nothing.
+/// [`load`] then reads its members without a helper. A call of a kernel function has the function's BTF id in it, and
+/// only the loader knows that: it looks for this number (`CAST`, hooks/load.rs).
+#[inline(always)]
+pub(crate) fn cast(address: u64, structure: &Global<u32>) -> *const u8 {
+    let cast: *const u8;
+    // SAFETY: a call takes its arguments in r1 and r2, returns in r0 and may change all up to r5.
+    unsafe {
+        asm!(
+            "call {number}",
+            number = const swaptier_common::CAST,
+            inlateout("r1") address => _,
+            inlateout("r2") u64::from(structure.load()) => _,
+            lateout("r0") cast,
+            lateout("r3") _,
+            lateout("r4") _,
+            lateout("r5") _,
+        );
+    }
+    cast
+}
+
 /// The raw swap entry of a folio in the swap cache. `folio.swap` shares a union with `void *private`, which newer
 /// verifiers take for a pointer, and refuse to calculate with. Negated twice it is a number to every one of them, and the
 /// same: two instructions instead of a helper's fifty.
@@ -113,9 +141,9 @@ impl Owner {
     /// Pages charged to nobody; they belong to the root cgroup, whose directory has id 1.
     pub(crate) const ROOT: Self = Self { index: 0, id: 1 };
 
-    /// The owner behind a typed `struct mem_cgroup *` argument, which may be null.
+    /// The owner behind a typed `struct mem_cgroup *`, which may be null.
     #[inline(always)]
-    pub(crate) fn of_argument(memcg: *const u8) -> Self {
+    pub(crate) fn of_memcg(memcg: *const u8) -> Self {
         if memcg.is_null() {
             return Self::ROOT;
         }
@@ -130,37 +158,29 @@ impl Owner {
     /// The owner a folio is charged to.
     #[inline(always)]
     pub(crate) fn of_folio(folio: *const u8) -> Self {
-        memcg_of(folio).and_then(Self::of_memcg).unwrap_or(Self::ROOT)
+        memcg_of(folio).map_or(Self::ROOT, Self::of_memcg)
     }
 
-    /// Index of its counters alone: a third of the reads.
+    /// Index of its counters alone.
     #[inline(always)]
     pub(crate) fn index_of_folio(folio: *const u8) -> u16 {
-        let index = memcg_of(folio).and_then(|memcg| read::<u32>(memcg, MEM_CGROUP_ID.load()));
-        index.map_or(Self::ROOT.index, |index| index as u16)
-    }
-
-    /// The owner that the `struct mem_cgroup` at this address is; `None` on a fault.
-    #[inline(always)]
-    pub(crate) fn of_memcg(memcg: u64) -> Option<Self> {
-        let index = read::<u32>(memcg, MEM_CGROUP_ID.load())? as u16;
-        let cgroup: u64 = read(memcg, MEM_CGROUP_CGROUP.load())?;
-        let kn: u64 = read(cgroup, CGROUP_KN.load())?;
-        Some(Self { index, id: read(kn, KERNFS_NODE_ID.load())? })
+        // SAFETY: a pointer to a `struct mem_cgroup` by its type.
+        memcg_of(folio).map_or(Self::ROOT.index, |memcg| unsafe { load::<u32>(memcg, &MEM_CGROUP_ID) } as u16)
     }
 }
 
-/// Address of the `struct mem_cgroup` a folio is charged to.
+/// The `struct mem_cgroup` a folio is charged to.
 #[inline(always)]
-fn memcg_of(folio: *const u8) -> Option<u64> {
+fn memcg_of(folio: *const u8) -> Option<*const u8> {
     // SAFETY: `folio` is an argument typed `struct folio *` or `struct page *`, which has this word there too.
     let data: u64 = unsafe { load(folio, &FOLIO_MEMCG_DATA) };
     let address = data & !MEMCG_DATA_FLAGS;
     if address == 0 {
         None
     } else if MEMCG_DATA_IS_OBJCG.load() != 0 {
-        read(address, OBJ_CGROUP_MEMCG.load())
+        // SAFETY: a pointer to a `struct obj_cgroup` by its type.
+        Some(unsafe { load(cast(address, &OBJ_CGROUP), &OBJ_CGROUP_MEMCG) })
     } else {
-        Some(address)
+        Some(cast(address, &MEM_CGROUP))
     }
 }

@@ -11,6 +11,7 @@
 
 mod area;
 mod cgroup;
+mod copies;
 mod free;
 mod kernel;
 mod maps;

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    btf_maps::{Array, ArrayOfMaps, RingBuf},
+    btf_maps::{Array, ArrayOfMaps, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use swaptier_common::{
@@ -11,6 +11,7 @@ use swaptier_common::{
     cgroup::Counters,
     control::Control,
     event::Event,
+    notes::Notes,
 };
 
 const MMAP: usize = BPF_F_MMAPABLE as usize;
@@ -39,6 +40,10 @@ pub(crate) static FRAMES: ArrayOfMaps<Array<Frame, CHUNK_FRAMES, MMAP>, MAX_CHUN
 /// Counters by memory cgroup id, in blocks the agent adds as cgroups appear.
 #[btf_map]
 pub(crate) static CGROUPS: ArrayOfMaps<Array<Counters, BLOCK_CGROUPS, MMAP>, MAX_BLOCKS> = ArrayOfMaps::new();
+
+/// What the copy of a program that runs first has just done on this CPU: one note for each kind of event.
+#[btf_map]
+pub(crate) static NOTES: PerCpuArray<Notes, 1> = PerCpuArray::new();
 
 /// The write-back alarm: apart, because the process that runs a round reads it and not the agent.
 #[btf_map]

@@ -4,6 +4,7 @@ use core::{
     ffi::c_void,
     intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd},
     mem::offset_of,
+    sync::atomic::AtomicU64,
 };
 
 use aya_ebpf::helpers::{
@@ -46,23 +47,24 @@ pub(crate) fn peek<T: Copy>(place: *const T) -> T {
     unsafe { core::ptr::read_volatile(place) }
 }
 
+/// The second of `CLOCK_MONOTONIC` in the low half, and the kernel's tick (the low half of its jiffies) in which it was
+/// read in the high one.
+static CLOCK: AtomicU64 = AtomicU64::new(0);
+
 /// Seconds of `CLOCK_MONOTONIC`: it stands still while the host sleeps, and so do ages. The kernel is asked once in each
 /// of its ticks; the answer lies beside the tick's number, in one word.
 #[inline(always)]
 pub(crate) fn now() -> u64 {
     // SAFETY: a helper without arguments, which becomes a load.
     let tick = unsafe { bpf_jiffies64() } << 32;
-    let Some(control) = control() else { return 0 };
-    // SAFETY: a field of a map value, one word.
-    let clock = unsafe { &raw mut (*control).clock };
-    let known = peek(clock);
+    let known = peek(CLOCK.as_ptr());
     if known >> 32 == tick >> 32 {
         return known & u64::from(u32::MAX);
     }
-    // SAFETY: a helper without arguments; a field of a map value.
+    // SAFETY: a helper without arguments; a word of our own, written whole.
     unsafe {
         let second = bpf_ktime_get_ns() / 1_000_000_000;
-        core::ptr::write_volatile(clock, tick | second);
+        core::ptr::write_volatile(CLOCK.as_ptr(), tick | second);
         second
     }
 }

@@ -1,21 +1,27 @@
 //! Swap-out: a slot is allocated, a folio is written, data goes to the device (mm/page_io.c, mm/swapfile.c).
+//!
+//! Nothing tells of a page of zeros: it is what a swap-out has neither given to zswap nor to the device, and its end finds
+//! that out.
 
 use core::mem::offset_of;
 
 use aya_ebpf::{
+    helpers::bpf_get_current_pid_tgid,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
 use swaptier_common::{
     cgroup::Counters,
     control::Control,
-    slot::{State, WRITTEN_BACK, Word},
+    notes::Notes,
+    slot::{LOADED, State, WRITTEN_BACK, Word},
 };
 
 use crate::{
+    copies::{is_second, is_seen_to, note_down, notes, says},
     kernel::{Owner, folio_entry, folio_pages},
     shadow::{
-        Each, Place, add, control, count, count_age, count_drop, counters, counters_of, each, now, peek, ring,
+        Each, Place, add, control, count_age, count_drop, counters, counters_of, each, now, peek, ring,
     },
 };
 
@@ -23,7 +29,7 @@ use crate::{
 #[fexit]
 pub fn folio_alloc_swap_gfp(ctx: FExitContext) -> i32 {
     if ctx.arg::<u64>(2) as i32 == 0 {
-        allocated(ctx.arg(0), folio_entry(ctx.arg(0)));
+        allocated(ctx.arg(0), folio_entry(ctx.arg(0)), true);
     }
     0
 }
@@ -32,7 +38,7 @@ pub fn folio_alloc_swap_gfp(ctx: FExitContext) -> i32 {
 #[fexit]
 pub fn folio_alloc_swap(ctx: FExitContext) -> i32 {
     if ctx.arg::<u64>(1) as i32 == 0 {
-        allocated(ctx.arg(0), folio_entry(ctx.arg(0)));
+        allocated(ctx.arg(0), folio_entry(ctx.arg(0)), true);
     }
     0
 }
@@ -42,7 +48,7 @@ pub fn folio_alloc_swap(ctx: FExitContext) -> i32 {
 #[fexit]
 pub fn add_to_swap_cache(ctx: FExitContext) -> i32 {
     if ctx.arg::<u64>(4) as i32 == 0 {
-        allocated(ctx.arg(0), ctx.arg(1));
+        allocated(ctx.arg(0), ctx.arg(1), false);
     }
     0
 }
@@ -53,85 +59,48 @@ pub fn add_to_swap_cache(ctx: FExitContext) -> i32 {
 pub fn mem_cgroup_try_charge_swap(ctx: FEntryContext) -> i32 {
     let entry: u64 = ctx.arg(1);
     if entry != 0 {
-        allocated(ctx.arg(0), entry);
+        allocated(ctx.arg(0), entry, true);
     }
     0
 }
 
+/// Whatever the map has of a slot that is new is what it missed the end of.
 #[inline(always)]
-fn allocated(folio: *const u8, entry: u64) -> Option<()> {
-    let place = Place::of(entry, true)?;
-    if place.get(0).state() != State::Free {
+fn allocated(folio: *const u8, entry: u64, is_new: bool) -> Option<()> {
+    const NOTE: usize = offset_of!(Notes, allocated);
+    if is_seen_to(NOTE, entry) {
         return None;
     }
+    let place = Place::of(entry, true)?;
     let owner = Owner::index_of_folio(folio);
-    each(folio_pages(folio), &mut Allocate { place, owner, now: now() });
+    each(folio_pages(folio), &mut Allocate { place, owner, is_new, now: now() });
+    note_down(notes()?, NOTE, entry);
     Some(())
 }
 
 struct Allocate {
     place: Place,
     owner: u16,
+    is_new: bool,
     now: u64,
 }
 
 impl Each for Allocate {
     #[inline(always)]
     fn nth(&mut self, nth: u32) {
-        self.place.change(nth, |old| {
-            (old.state() == State::Free).then(|| Word::new(State::Folio, 0, self.owner, self.now))
-        });
-    }
-}
-
-/// A folio is about to be written out: `swap_writeout(folio, …)`, on older kernels `swap_writepage(page, …)`.
-#[fentry]
-pub fn swap_writeout_enter(ctx: FEntryContext) -> i32 {
-    begun(ctx.arg(0));
-    0
-}
-
-/// The same where a context comes first (7.3): `swap_writeout(ctx, folio)`.
-#[fentry]
-pub fn swap_writeout_enter_second(ctx: FEntryContext) -> i32 {
-    begun(ctx.arg(1));
-    0
-}
-
-/// Whatever a slot held is out of date now. Most hold nothing: they were just allocated, or read out of zswap.
-#[inline(always)]
-fn begun(folio: *const u8) -> Option<()> {
-    let place = Place::of(folio_entry(folio), true)?;
-    let (first, pages) = (place.get(0), folio_pages(folio));
-    if pages == 1 && first.state() == State::Folio {
-        return None;
-    }
-    let owner = match first.state() {
-        State::Free | State::Unknown => Owner::index_of_folio(folio),
-        _ => first.owner(),
-    };
-    each(pages, &mut Begin { place, owner });
-    Some(())
-}
-
-struct Begin {
-    place: Place,
-    owner: u16,
-}
-
-impl Each for Begin {
-    #[inline(always)]
-    fn nth(&mut self, nth: u32) {
         let changed = self.place.change(nth, |old| {
-            (old.state() != State::Folio).then(|| Word::new(State::Folio, 0, self.owner, now()))
+            (self.is_new || old.state() == State::Free)
+                .then(|| Word::new(State::Folio, 0, self.owner, self.now))
         });
-        if let Some(old) = changed {
+        if self.is_new
+            && let Some(old) = changed
+        {
             count_drop(old);
         }
     }
 }
 
-/// `swap_writeout(folio, …)` returned.
+/// `swap_writeout(folio, …)` returned, on older kernels `swap_writepage(page, …)`.
 #[fexit]
 pub fn swap_writeout_exit(ctx: FExitContext) -> i32 {
     ended(ctx.arg(0), ctx.arg::<u64>(2) as i32);
@@ -145,20 +114,42 @@ pub fn swap_writeout_exit_second(ctx: FExitContext) -> i32 {
     0
 }
 
-/// Success without a zswap entry and without a device write can only mean that the folio was all zero: the kernel has no
-/// function of its own there that could be watched. Failure ends what zswap had taken of a large folio.
+/// Where the data of a folio is when its swap-out has ended. Success without a zswap entry and without a device write can
+/// only mean that it was all zero: the kernel has no function of its own there that could be watched. After a failure the
+/// page is in memory alone, whatever zswap had taken of a large folio.
 #[inline(always)]
 fn ended(folio: *const u8, returned: i32) -> Option<()> {
-    let place = Place::of(folio_entry(folio), false)?;
-    let (first, is_written) = (place.get(0), returned == 0);
-    if first.state() != if is_written { State::Folio } else { State::Zswap } {
+    let (entry, is_written) = (folio_entry(folio), returned == 0);
+    // Without an entry the kernel has found that the slot is of no use any more, and has given it back.
+    if entry == 0 {
         return None;
     }
-    let mut end = End { place, is_written, zeroes: 0 };
+    if is_written && says(offset_of!(Notes, in_zswap), entry) {
+        return watch(offset_of!(Control, stores_taken));
+    }
+    let place = Place::of(entry, false)?;
+    let first = place.get(0);
+    if !(is_written && first.state() == State::Zswap) {
+        settle(folio, place, is_written);
+    }
+    match first.state() {
+        _ if !is_written => watch(offset_of!(Control, stores_refused)),
+        State::Phys if !first.has(LOADED) && !first.has(WRITTEN_BACK) => {
+            watch(offset_of!(Control, stores_refused))
+        }
+        State::Zswap | State::Phys => watch(offset_of!(Control, stores_taken)),
+        _ => None,
+    }
+}
+
+/// Most go to zswap and need none of this.
+#[inline(always)]
+fn settle(folio: *const u8, place: Place, is_written: bool) -> Option<()> {
+    let owner = Owner::of_folio(folio);
+    let mut end = End { place, is_written, owner: owner.index, now: now(), pages: 0 };
     each(folio_pages(folio), &mut end);
     if is_written {
-        counters_of(Owner::of_folio(folio));
-        count(first.owner(), offset_of!(Counters, zero_pages), end.zeroes);
+        add(counters_of(owner)?, offset_of!(Counters, zero_pages), end.pages);
     }
     Some(())
 }
@@ -166,23 +157,49 @@ fn ended(folio: *const u8, returned: i32) -> Option<()> {
 struct End {
     place: Place,
     is_written: bool,
-    /// Those that turned out to be, where it is written.
-    zeroes: u64,
+    owner: u16,
+    now: u64,
+    /// Pages of zeros, where it is written.
+    pages: u64,
 }
 
 impl Each for End {
     #[inline(always)]
     fn nth(&mut self, nth: u32) {
-        let changed = self.place.change(nth, |old| match old.state() {
-            State::Folio if self.is_written => Some(Word::new(State::Zero, 0, old.owner(), now())),
-            State::Zswap if !self.is_written => Some(Word::new(State::Folio, 0, old.owner(), now())),
-            _ => None,
+        let changed = self.place.change(nth, |old| {
+            let is_settled = match old.state() {
+                State::Folio => !self.is_written,
+                State::Zswap => self.is_written,
+                // What was there before this swap-out has been read back, or the page would not be in memory.
+                State::Phys => self.is_written && !old.has(LOADED),
+                // Of a page that was all zero before, only one copy may say so again.
+                State::Zero => self.is_written && is_second(),
+                State::Free | State::Unknown => false,
+            };
+            let state = if self.is_written { State::Zero } else { State::Folio };
+            (!is_settled).then(|| Word::new(state, 0, self.owner, self.now))
         });
-        self.zeroes += u64::from(changed.is_some());
         if let Some(old) = changed {
+            self.pages += 1;
             count_drop(old);
         }
     }
+}
+
+/// Counts the stores of others while a round that refuses some asks for it. What zswap did not take went to the device
+/// itself, or nowhere. Calls are counted, by one copy: a large folio is one.
+#[inline(always)]
+fn watch(counter: usize) -> Option<()> {
+    if is_second() {
+        return None;
+    }
+    let control = control()?;
+    // SAFETY: a field of a map value.
+    let but = unsafe { peek(&raw const (*control).watch_stores) };
+    if but != 0 && bpf_get_current_pid_tgid() >> 32 != but {
+        add(control, counter, 1);
+    }
+    Some(())
 }
 
 /// `__swap_writepage(folio, …)`: the data goes to the device.
@@ -205,19 +222,19 @@ pub fn swap_writepage_device_second(ctx: FEntryContext) -> i32 {
 fn written(folio: *const u8) -> Option<()> {
     let place = Place::of(folio_entry(folio), true)?;
     let (pages, now) = (folio_pages(folio), now());
-    let first = place.get(0);
-    if pages == 1 && matches!(first.state(), State::Zswap | State::Unknown | State::Free) {
+    if pages == 1 && matches!(place.get(0).state(), State::Zswap | State::Unknown) {
         return written_back(folio, place, now);
     }
-    let mut direct = Direct { place, now, pages: 0 };
+    let owner = Owner::of_folio(folio);
+    let mut direct = Direct { place, owner: owner.index, now, pages: 0 };
     each(pages, &mut direct);
-    counters_of(Owner::of_folio(folio));
-    count(first.owner(), offset_of!(Counters, direct_pages), direct.pages);
+    add(counters_of(owner)?, offset_of!(Counters, direct_pages), direct.pages);
     Some(())
 }
 
 struct Direct {
     place: Place,
+    owner: u16,
     now: u64,
     pages: u64,
 }
@@ -226,7 +243,8 @@ impl Each for Direct {
     #[inline(always)]
     fn nth(&mut self, nth: u32) {
         let changed = self.place.change(nth, |old| {
-            (old.state() != State::Phys).then(|| Word::new(State::Phys, 0, old.owner(), self.now))
+            let is_done = old.state() == State::Phys && !old.has(LOADED);
+            (!is_done).then(|| Word::new(State::Phys, 0, self.owner, self.now))
         });
         if let Some(old) = changed {
             count_drop(old);
@@ -240,7 +258,7 @@ fn written_back(folio: *const u8, place: Place, now: u64) -> Option<()> {
     let known = place.get(0);
     let owner = match known.state() {
         // Stored before the probes were there. The kernel has charged the folio to the owner of the slot.
-        State::Free | State::Unknown => {
+        State::Unknown => {
             let owner = Owner::of_folio(folio);
             counters_of(owner);
             owner.index

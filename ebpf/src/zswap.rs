@@ -3,97 +3,95 @@
 
 use core::mem::offset_of;
 
-use aya_ebpf::{
-    Global,
-    macros::{fentry, fexit},
-    programs::{FEntryContext, FExitContext},
-};
+use aya_ebpf::{macros::fentry, programs::FEntryContext};
 use swaptier_common::{
     cgroup::Counters,
+    notes::Notes,
     slot::{LOADED, State, Word},
 };
 
 use crate::{
+    copies::{is_seen_to, note_down, notes, write},
     kernel::{
-        Owner, ZSWAP_ENTRY_LENGTH, ZSWAP_ENTRY_LRU, ZSWAP_ENTRY_SWPENTRY, ZSWAP_LIST_LRU, folio_entry, read,
+        Owner, ZSWAP_ENTRY, ZSWAP_ENTRY_LENGTH, ZSWAP_ENTRY_LRU, ZSWAP_ENTRY_SWPENTRY, ZSWAP_LIST_LRU, cast,
+        folio_entry, load,
     },
-    shadow::{Place, add, count_age, counters, counters_of, drop_from, now},
+    shadow::{Place, add, count_age, count_drop, counters, counters_of, drop_from, now},
 };
-
-/// 1 where `zswap_load` returns `bool`, 0 where it returns `int` with 0 for success.
-#[unsafe(no_mangle)]
-static ZSWAP_LOAD_IS_BOOL: Global<u32> = Global::new(0);
 
 /// `list_lru_add(lru, item, nid, memcg)` on zswap's own list: the last step of storing one page, with the
 /// entry complete. Called for every list in the kernel, so the filter comes first.
 #[fentry]
 pub fn list_lru_add(ctx: FEntryContext) -> i32 {
+    const NOTE: usize = offset_of!(Notes, stored);
     let lru: *const u8 = ctx.arg(0);
     if lru as u64 == ZSWAP_LIST_LRU.load() {
-        let item: *const u8 = ctx.arg(1);
-        stored((item as u64).wrapping_sub(u64::from(ZSWAP_ENTRY_LRU.load())), ctx.arg(3));
+        let item: u64 = ctx.arg(1);
+        if !is_seen_to(NOTE, item)
+            && let Some(entry) = stored(item, ctx.arg(3))
+            && let Some(notes) = notes()
+        {
+            write(notes, offset_of!(Notes, in_zswap), entry);
+            note_down(notes, NOTE, item);
+        }
     }
     0
 }
 
+/// The swap entry that was entered now.
 #[inline(always)]
-fn stored(entry: u64, memcg: *const u8) -> Option<()> {
-    let (swpentry, length) = slot_and_length(entry)?;
+fn stored(item: u64, memcg: *const u8) -> Option<u64> {
+    let entry = cast(item.wrapping_sub(u64::from(ZSWAP_ENTRY_LRU.load())), &ZSWAP_ENTRY);
+    // SAFETY: an item of this list is the member of an entry.
+    let (swpentry, length) =
+        unsafe { (load(entry, &ZSWAP_ENTRY_SWPENTRY), u64::from(load::<u32>(entry, &ZSWAP_ENTRY_LENGTH))) };
     let place = Place::of(swpentry, true)?;
-    if place.get(0).state() == State::Zswap {
-        return None;
-    }
-    let owner = Owner::of_argument(memcg);
-    let counters = counters_of(owner);
+    let owner = Owner::of_memcg(memcg);
     let now = now();
-    place.change(0, |old| {
-        (old.state() != State::Zswap).then(|| Word::new(State::Zswap, length, owner.index, now))
+    // What was there is dropped by now, with or without a look at it. What looks the same and is as young is the same: a
+    // copy before this one has entered it.
+    let old = place.change(0, |old| {
+        let is_news = old.state() != State::Zswap || old.length() != length || old.age(now) > 1;
+        is_news.then(|| Word::new(State::Zswap, length, owner.index, now))
     })?;
-    let counters = counters?;
-    add(counters, offset_of!(Counters, stored_pages), 1);
-    add(counters, offset_of!(Counters, stored_bytes), length);
-    Some(())
-}
-
-/// What an entry says, by one read of both where they are neighbours, as everywhere known.
-#[inline(always)]
-fn slot_and_length(entry: u64) -> Option<(u64, u64)> {
-    let (slot, length) = (ZSWAP_ENTRY_SWPENTRY.load(), ZSWAP_ENTRY_LENGTH.load());
-    if length == slot + 8 {
-        let both: [u64; 2] = read(entry, slot)?;
-        return Some((both[0], both[1] & u64::from(u32::MAX)));
+    count_drop(old);
+    if let Some(counters) = counters_of(owner) {
+        add(counters, offset_of!(Counters, stored_pages), 1);
+        add(counters, offset_of!(Counters, stored_bytes), length);
     }
-    Some((read(entry, slot)?, u64::from(read::<u32>(entry, length)?)))
+    Some(swpentry)
 }
 
-/// `zswap_load(folio)` returned: the page was read out of zswap, which drops the copy. (On one path, up to 7.0, it drops
-/// it a moment later, with the slot.)
-#[fexit]
-pub fn zswap_load(ctx: FExitContext) -> i32 {
-    let returned: u64 = ctx.arg(1);
-    let is_loaded = if ZSWAP_LOAD_IS_BOOL.load() != 0 { returned & 0xff != 0 } else { returned as u32 == 0 };
-    if is_loaded {
-        loaded(ctx.arg(0));
+/// `zswap_load(folio)`: the page is about to be read out of zswap, which drops the copy. (On one path, up to 7.0, it drops
+/// it a moment later, with the slot.) What is in zswap by the map will be found there. For what is `Unknown` zswap is
+/// only the first place where the kernel looks; if it reads the device, `swapin` takes this back.
+#[fentry]
+pub fn zswap_load(ctx: FEntryContext) -> i32 {
+    const NOTE: usize = offset_of!(Notes, loaded);
+    let entry = folio_entry(ctx.arg(0));
+    if !is_seen_to(NOTE, entry)
+        && loaded(entry).is_some()
+        && let Some(notes) = notes()
+    {
+        note_down(notes, NOTE, entry);
     }
     0
 }
 
 #[inline(always)]
-fn loaded(folio: *const u8) -> Option<()> {
-    let place = Place::of(folio_entry(folio), false)?;
-    if !matches!(place.get(0).state(), State::Zswap | State::Unknown) {
-        return None;
-    }
+fn loaded(entry: u64) -> Option<()> {
+    let place = Place::of(entry, false)?;
     let now = now();
     let old = place.change(0, |old| {
         let is_there = matches!(old.state(), State::Zswap | State::Unknown);
         is_there.then(|| Word::new(State::Folio, old.length(), old.owner(), now).with(LOADED))
     })?;
     let counters = counters(old.owner())?;
+    add(counters, offset_of!(Counters, loaded_pages), 1);
+    // Nobody knows since when the others were there.
     if old.state() == State::Zswap {
         drop_from(counters, old);
+        count_age(counters, offset_of!(Counters, load_age), old.age(now));
     }
-    add(counters, offset_of!(Counters, loaded_pages), 1);
-    count_age(counters, offset_of!(Counters, load_age), old.age(now));
     Some(())
 }

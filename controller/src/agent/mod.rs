@@ -309,6 +309,7 @@ impl Agent {
     }
 
     fn read_map(&mut self, sensed: &Sensed) -> MapView {
+        self.protect_probes(&sensed.cgroups);
         let Some(probes) = &mut self.probes else { return MapView::default() };
         probes.feed(&sensed.cgroups);
         let mut view = probes.view(&sensed.cgroups, &self.policies);
@@ -319,6 +320,16 @@ impl Agent {
             past::tell(&self.board, unix_seconds(), News::of(EventKind::Repaired, text));
         }
         view
+    }
+
+    /// Attaches the programs again, twice, when somebody has told the kernel to preempt since they were attached once.
+    fn protect_probes(&mut self, cgroups: &[CgroupSample]) {
+        if self.probes.as_ref().is_some_and(|probes| probes.lack_protection(&self.root)) {
+            tracing::info!("this kernel preempts now: the probes are attached twice");
+            // What it leaves is taken over like a dead agent's.
+            drop(self.probes.take());
+            (self.probes, self.lost) = start_probes(&self.root, &self.options, &self.config, cgroups);
+        }
     }
 
     fn snapshot(&self, sensed: &Sensed, view: &MapView, ready: &Result<&'static str, String>) -> Snapshot {

@@ -11,13 +11,12 @@ use super::HookError;
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Functions the probes may be attached to, on any kernel.
-pub const FUNCTIONS: [&str; 18] = [
+pub const FUNCTIONS: [&str; 17] = [
     "memory_current_read",
     "shrink_worker",
     "shrink_memcg_cb",
     "list_lru_add",
     "zswap_load",
-    "zswap_store",
     "zswap_invalidate",
     "zswap_folio_swapin",
     "zswap_swapon",
@@ -59,8 +58,10 @@ pub struct Prototype {
 pub struct Facts {
     /// The functions of [`FUNCTIONS`] this kernel has.
     pub functions: BTreeMap<String, Prototype>,
-    /// Values for the probes' globals, by name: byte offsets, one bit number, one flag.
+    /// Values for the probes' globals, by name: byte offsets, BTF ids, one bit number, one flag.
     pub globals: BTreeMap<&'static str, u32>,
+    /// BTF id of the function that gives an address a type.
+    pub cast: u32,
 }
 
 /// Global of the probes ← path of the member: structure, then members, through anonymous ones.
@@ -85,6 +86,13 @@ const OFFSETS: [(&str, &str, &[&str]); 15] = [
 /// Members that older kernels call otherwise.
 const OLDER_NAMES: [(&str, &[&str]); 1] = [("FOLIO_NR_PAGES", &["_folio_nr_pages"])];
 
+/// Global of the probes ← the structure whose BTF id it is.
+const STRUCTURES: [(&str, &str); 3] =
+    [("ZSWAP_ENTRY", "zswap_entry"), ("MEM_CGROUP", "mem_cgroup"), ("OBJ_CGROUP", "obj_cgroup")];
+
+/// The kernel's function that gives an address a type (kernel/bpf/helpers.c).
+const CAST: &str = "bpf_rdonly_cast";
+
 /// Reads the facts of the running kernel.
 ///
 /// # Errors
@@ -101,12 +109,18 @@ pub fn read_facts(path: &Path) -> Result<Facts, HookError> {
             .ok_or_else(|| HookError::Member(format!("{structure}.{}", members.join("."))))?;
         globals.insert(global, offset);
     }
+    for (global, structure) in STRUCTURES {
+        let id = id(&btf, structure, |found| matches!(found, Type::Struct(body) if !body.members.is_empty()));
+        globals.insert(global, id.ok_or_else(|| HookError::Member(format!("struct {structure}")))?);
+    }
+    let cast = id(&btf, CAST, |found| matches!(found, Type::Func(_)));
+    let cast = cast.ok_or_else(|| HookError::Member(format!("{CAST}()")))?;
     let head = enumerator(&btf, "pageflags", "PG_head");
     globals.insert("PG_HEAD", head.ok_or_else(|| HookError::Member("enum pageflags.PG_head".into()))?);
     // Since folios are charged to object cgroups, the root cgroup has one too and says so in this member.
     let is_objcg = member_offset(&btf, "obj_cgroup", &["is_root"]).is_some();
     globals.insert("MEMCG_DATA_IS_OBJCG", u32::from(is_objcg));
-    Ok(Facts { functions, globals })
+    Ok(Facts { functions, globals, cast })
 }
 
 fn prototype(btf: &Btf, name: &str) -> Option<Prototype> {
@@ -125,6 +139,11 @@ fn prototype(btf: &Btf, name: &str) -> Option<Prototype> {
         },
     };
     Some(Prototype { parameters, returns })
+}
+
+fn id(btf: &Btf, name: &str, is_meant: impl Fn(&Type) -> bool) -> Option<u32> {
+    let ids = btf.resolve_ids_by_name(name).ok()?;
+    ids.into_iter().find(|id| btf.resolve_type_by_id(*id).is_ok_and(|found| is_meant(&found)))
 }
 
 /// The type behind typedefs and qualifiers.

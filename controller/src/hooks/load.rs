@@ -14,12 +14,15 @@ use aya::{
     programs::{FEntry, FExit, Program, ProgramFd, links::FdLink, loaded_programs},
 };
 use aya_log::EbpfLogger;
-use swaptier_common::{LAYOUT, PAGE_CLUSTERS};
+use swaptier_common::{
+    CAST, LAYOUT, PAGE_CLUSTERS,
+    notes::{ALONE, FIRST, SECOND},
+};
 
 use super::{
     HookError,
     coverage::{At, Attach, Coverage, cover},
-    facts::{Facts, Returns, VMLINUX_BTF, read_facts},
+    facts::{Facts, VMLINUX_BTF, read_facts},
     links::{Pinned, Sets},
     misses::recursion_misses,
 };
@@ -31,11 +34,22 @@ static OBJECT: &[u8] =
 
 /// Every map of the object. All are pinned: the second copy of the programs finds them there, and so do
 /// commands that read the map while the agent runs.
-const MAPS: [&str; 9] =
-    ["CONTROL", "AREAS", "DIRECTORY", "FREE_FRAMES", "FRAMES", "CGROUPS", "EVENTS", "ALARMS", "AYA_LOGS"];
+const MAPS: [&str; 10] = [
+    "CONTROL",
+    "AREAS",
+    "DIRECTORY",
+    "FREE_FRAMES",
+    "FRAMES",
+    "CGROUPS",
+    "NOTES",
+    "EVENTS",
+    "ALARMS",
+    "AYA_LOGS",
+];
 
-/// Objects that are loaded: one for each copy of a program that keeps the map.
-const COPIES: usize = 2;
+/// Objects that are loaded where programs are attached twice, one for each copy: the last one attached runs first
+/// (`bpf_trampoline_link_prog`, kernel/bpf/trampoline.c).
+const COPIES: [u32; 2] = [SECOND, FIRST];
 
 /// Where the maps are pinned: a folder for each layout, so that a map of another version is never opened.
 pub fn pin_folder(bpffs: &Path) -> PathBuf {
@@ -49,6 +63,8 @@ pub struct Hooks {
     pub pins: PathBuf,
     /// Pages of the directory: 4 KiB each, for 524,288 slots.
     pub directory_pages: u32,
+    /// Whether this kernel may preempt a task inside a program, so that what keeps the map is attached twice.
+    pub can_preempt: bool,
     /// Whether the probes' own diagnostics are compiled in by the verifier (`RUST_LOG` asks for them).
     pub is_logging: bool,
 }
@@ -112,7 +128,8 @@ impl Hooks {
     /// What the kernel lacks or refuses; nothing is left pinned then.
     pub fn load(&self) -> Result<Loaded, HookError> {
         let facts = read_facts(Path::new(VMLINUX_BTF))?;
-        let coverage = cover(&facts).map_err(|missing| HookError::Uncovered(missing.join(", ")))?;
+        let coverage =
+            cover(&facts, self.can_preempt).map_err(|missing| HookError::Uncovered(missing.join(", ")))?;
         let zswap_lru = zswap_list_lru()?;
         let btf = Btf::from_sys_fs().map_err(|source| HookError::Object(source.into()))?;
         let build = self.build(&facts, zswap_lru, &coverage);
@@ -130,9 +147,10 @@ impl Hooks {
         let origin = if is_kept { Origin::TakenOver } else { Origin::New };
         let (copies, links, adopted) = (Vec::new(), Vec::new(), Vec::new());
         let mut loaded = Loaded { copies, links, adopted, origin, build, pins, coverage };
-        for copy in 0..COPIES {
-            let done = self.object(&facts, zswap_lru, &btf).and_then(|mut ebpf| {
-                for attach in loaded.coverage.attach.iter().filter(|attach| copy == 0 || attach.is_twice) {
+        let copies = if self.can_preempt { COPIES.as_slice() } else { &[ALONE] };
+        for (nth, copy) in copies.iter().enumerate() {
+            let done = self.object(&facts, zswap_lru, *copy, &btf).and_then(|mut ebpf| {
+                for attach in loaded.coverage.attach.iter().filter(|attach| nth < attach.copies()) {
                     load_program(&mut ebpf, attach, &btf)?;
                 }
                 Ok(ebpf)
@@ -152,9 +170,7 @@ impl Hooks {
         Ok(loaded)
     }
 
-    fn object(&self, facts: &Facts, zswap_lru: u64, btf: &Btf) -> Result<Ebpf, HookError> {
-        let is_bool = facts.functions.get("zswap_load").is_some_and(|load| load.returns == Returns::Bool);
-        let is_bool = u32::from(is_bool);
+    fn object(&self, facts: &Facts, zswap_lru: u64, copy: u32, btf: &Btf) -> Result<Ebpf, HookError> {
         let clusters = self.directory_pages * PAGE_CLUSTERS as u32;
         let log_level: u8 = if self.is_logging { u8::MAX } else { 0 };
         let mut loader = EbpfLoader::new();
@@ -162,7 +178,7 @@ impl Hooks {
             .btf(Some(btf))
             .verifier_log_level(VerifierLogLevel::STATS)
             .override_global("ZSWAP_LIST_LRU", &zswap_lru, true)
-            .override_global("ZSWAP_LOAD_IS_BOOL", &is_bool, true)
+            .override_global("COPY", &copy, true)
             .override_global("DIRECTORY_CLUSTERS", &clusters, true)
             .override_global("AYA_LOG_LEVEL", &log_level, true)
             .map_max_entries("DIRECTORY", self.directory_pages);
@@ -172,7 +188,7 @@ impl Hooks {
         for map in MAPS {
             loader.map_pin_path(map, self.pins.join(map));
         }
-        loader.load(OBJECT).map_err(HookError::Object)
+        loader.load(&with_casts(OBJECT, facts.cast)).map_err(HookError::Object)
     }
 
     /// Names what is loaded: programs that differ in nothing have the same number.
@@ -284,6 +300,21 @@ impl Loaded {
     }
 }
 
+/// The object with each call of number [`CAST`] made a call of the kernel's function with this BTF id (`BPF_PSEUDO_KFUNC_CALL`,
+/// include/uapi/linux/bpf.h), which aya has no relocation for.
+fn with_casts(object: &[u8], id: u32) -> Vec<u8> {
+    const CALL: [u8; 4] = [0x85, 0, 0, 0];
+    const KFUNC_CALL: [u8; 4] = [0x85, 2 << 4, 0, 0];
+    let mut object = object.to_vec();
+    for instruction in object.as_chunks_mut::<8>().0 {
+        if instruction[..4] == CALL && instruction[4..] == CAST.to_le_bytes() {
+            instruction[..4].copy_from_slice(&KFUNC_CALL);
+            instruction[4..].copy_from_slice(&id.to_le_bytes());
+        }
+    }
+    object
+}
+
 fn load_program(ebpf: &mut Ebpf, attach: &Attach, btf: &Btf) -> Result<(), HookError> {
     let error =
         |source| HookError::Program { program: attach.program, function: attach.function.clone(), source };
@@ -375,6 +406,21 @@ fn parse_symbol(symbols: &str, wanted: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_cast_becomes_a_call_of_the_kernel() {
+        let calls = |object: &[u8], imm: u32| {
+            object
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .filter(|each| each[0] == 0x85 && each[4..] == imm.to_le_bytes())
+                .count()
+        };
+        let (before, after) = (calls(OBJECT, CAST as u32), with_casts(OBJECT, 0x1234_5678));
+        assert!(before > 5, "{before}");
+        assert_eq!((calls(&after, CAST as u32), calls(&after, 0x1234_5678)), (0, before));
+    }
 
     #[test]
     fn a_hidden_address_is_no_address() {

@@ -8,10 +8,12 @@ pub mod facts;
 mod links;
 pub mod load;
 mod misses;
+mod preempt;
 
 use std::path::PathBuf;
 
 pub use load::{Hooks, Loaded, Origin};
+pub use preempt::can_preempt;
 
 /// Why the probes are not running. The agent then runs on cgroup files alone and says so.
 #[derive(Debug, thiserror::Error)]

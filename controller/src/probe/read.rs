@@ -11,6 +11,7 @@ use super::{Facts, HookFacts, capabilities};
 use crate::{
     act::writeback,
     hooks::{
+        can_preempt,
         coverage::cover,
         facts::{VMLINUX_BTF, read_facts},
     },
@@ -80,7 +81,7 @@ fn hooks(root: &Root) -> HookFacts {
         Ok(facts) => facts,
         Err(error) => return HookFacts::Unreadable(error.to_string()),
     };
-    match cover(&facts) {
+    match cover(&facts, can_preempt(root)) {
         Ok(coverage) => HookFacts::Covered {
             programs: coverage.attach.len(),
             lost: coverage.lost,

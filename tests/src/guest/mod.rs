@@ -17,6 +17,7 @@ pub mod kernel;
 pub mod knobs;
 pub mod policies;
 pub mod preamble;
+pub mod preemption;
 pub mod process;
 pub mod runner;
 pub mod scene;

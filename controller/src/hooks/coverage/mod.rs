@@ -49,14 +49,12 @@ struct Hook {
 enum Need {
     /// Without it the map would be wrong: no probes at all then.
     Map,
-    /// The same, and attached once: where a run is skipped, the hooks that follow it in the kernel make up for it.
-    MapOnce,
     /// Without it this is lost.
     Or(&'static str),
+    /// The same, and attached once: it only counts.
+    OrOnce(&'static str),
     /// Exists only on kernels that need it.
     Extra,
-    /// As `Or`, and attached once: it only counts.
-    Count(&'static str),
 }
 
 struct Way {
@@ -90,12 +88,6 @@ fn folio_and_entry(parameters: &[String], _: Returns) -> bool {
 fn cache_insert(parameters: &[String], returns: Returns) -> bool {
     parameters.len() == 4 && folio_first(parameters, returns) && returns == Returns::Int
 }
-fn says_loaded(parameters: &[String], returns: Returns) -> bool {
-    parameters.len() == 1 && matches!(returns, Returns::Bool | Returns::Int)
-}
-fn says_stored(parameters: &[String], returns: Returns) -> bool {
-    parameters.len() == 1 && returns == Returns::Bool
-}
 fn walk_callback(parameters: &[String], returns: Returns) -> bool {
     parameters.len() == 3 && returns == Returns::Int
 }
@@ -123,7 +115,7 @@ const fn way(
 
 /// In the order of attaching: what ends a state before what begins it, so that nothing begun while we attach
 /// is missed when it ends.
-const HOOKS: [Hook; 16] = [
+const HOOKS: [Hook; 14] = [
     Hook {
         sees: "swap areas switched on",
         need: Need::Map,
@@ -141,7 +133,7 @@ const HOOKS: [Hook; 16] = [
     },
     Hook {
         sees: "indexes of cgroups",
-        need: Need::Count("pages in swap before the agent have no owner until their cgroup swaps again"),
+        need: Need::OrOnce("pages in swap before the agent have no owner until their cgroup swaps again"),
         ways: &[way("memory_current_read", "memory_current_read", At::Entry, css_first)],
     },
     Hook {
@@ -164,35 +156,30 @@ const HOOKS: [Hook; 16] = [
     },
     Hook {
         sees: "runs of zswap's worker that end",
-        need: Need::Count("a write-back round can only guess when zswap's worker has stopped"),
+        need: Need::OrOnce("a write-back round can only guess when zswap's worker has stopped"),
         ways: &[way("shrink_worker_exit", "shrink_worker", At::Exit, always)],
     },
     Hook {
         sees: "runs of zswap's worker that begin",
-        need: Need::Count("a write-back round can only guess when zswap's worker has stopped"),
+        need: Need::OrOnce("a write-back round can only guess when zswap's worker has stopped"),
         ways: &[way("shrink_worker_enter", "shrink_worker", At::Entry, always)],
     },
     Hook {
         sees: "entries that write-back passes over",
-        need: Need::Count("a write-back round cannot tell second chances from an empty list"),
+        need: Need::OrOnce("a write-back round cannot tell second chances from an empty list"),
         ways: &[
             way("shrink_memcg_cb", "shrink_memcg_cb", At::Exit, walk_callback),
             way("shrink_memcg_cb_lock", "shrink_memcg_cb", At::Exit, locked_walk_callback),
         ],
     },
     Hook {
-        sees: "stores refused",
-        need: Need::Count("a write-back round can only guess how many stores of others it refuses"),
-        ways: &[way("zswap_store", "zswap_store", At::Exit, says_stored)],
-    },
-    Hook {
         sees: "pages read out of zswap",
         need: Need::Map,
-        ways: &[way("zswap_load", "zswap_load", At::Exit, says_loaded)],
+        ways: &[way("zswap_load", "zswap_load", At::Entry, folio_first)],
     },
     Hook {
         sees: "pages read from the device",
-        need: Need::Count("reads from the device, and so regret, are not counted"),
+        need: Need::OrOnce("reads from the device, and so regret, are not counted"),
         ways: &[way("zswap_folio_swapin", "zswap_folio_swapin", At::Entry, folio_first)],
     },
     Hook {
@@ -214,15 +201,6 @@ const HOOKS: [Hook; 16] = [
             way("add_to_swap_cache", "add_to_swap_cache", At::Exit, cache_insert),
         ],
     },
-    Hook {
-        sees: "the start of a swap-out",
-        need: Need::MapOnce,
-        ways: &[
-            way("swap_writeout_enter", "swap_writeout", At::Entry, folio_first),
-            way("swap_writeout_enter_second", "swap_writeout", At::Entry, folio_second),
-            way("swap_writeout_enter", "swap_writepage", At::Entry, folio_first),
-        ],
-    },
 ];
 
 /// Last of all, so that every entry it enters into the map is also seen to leave.
@@ -241,11 +219,11 @@ pub struct Coverage {
     pub lost: Vec<String>,
 }
 
-/// Decides what to attach.
+/// Decides what to attach, and how often: a kernel that cannot preempt a task inside a program skips none.
 ///
 /// # Errors
 /// The things without which the map would be wrong and that this kernel gives no way to see.
-pub fn cover(facts: &Facts) -> Result<Coverage, Vec<String>> {
+pub fn cover(facts: &Facts, can_preempt: bool) -> Result<Coverage, Vec<String>> {
     let (mut coverage, mut missing) = (Coverage::default(), Vec::new());
     for hook in HOOKS.iter().chain([&STORED]) {
         let way = hook.ways.iter().find(|way| {
@@ -259,11 +237,11 @@ pub fn cover(facts: &Facts) -> Result<Coverage, Vec<String>> {
                 program: way.program,
                 function: way.function.to_owned(),
                 at: way.at,
-                is_twice: !matches!(need, Need::MapOnce | Need::Count(_)),
+                is_twice: can_preempt && !matches!(need, Need::OrOnce(_)),
             }),
-            (None, Need::Map | Need::MapOnce) => missing.push(hook.sees.to_owned()),
-            (None, Need::Or(loss) | Need::Count(loss)) if coverage.lost.iter().any(|said| said == loss) => {}
-            (None, Need::Or(loss) | Need::Count(loss)) => coverage.lost.push((*loss).to_owned()),
+            (None, Need::Map) => missing.push(hook.sees.to_owned()),
+            (None, Need::Or(loss) | Need::OrOnce(loss)) if coverage.lost.iter().any(|said| said == loss) => {}
+            (None, Need::Or(loss) | Need::OrOnce(loss)) => coverage.lost.push((*loss).to_owned()),
             (None, Need::Extra) => {}
         }
     }

@@ -27,6 +27,10 @@ pub(super) const REFUSALS: &[Test] = &[Test {
 /// Every guest test. A new one is a function in a file of its subject, and a row here.
 pub(super) const TESTS: &[Test] = &[
     Test { name: "the_verifier_accepts_every_program", run: probes::the_verifier_accepts_every_program },
+    Test {
+        name: "programs_get_second_copies_when_the_kernel_begins_to_preempt",
+        run: probes::programs_get_second_copies_when_the_kernel_begins_to_preempt,
+    },
     Test { name: "workload_survives_swapping", run: workload::survives_swapping },
     Test { name: "shared_memory_survives_swapping", run: workload::shared_memory_survives_swapping },
     Test {

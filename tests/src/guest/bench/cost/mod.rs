@@ -167,9 +167,12 @@ fn check_map(probes: &mut Probes) -> Result<()> {
     probes.attach(|program, copy| Variant::All.attaches(program, copy))?;
     turn::take(&cgroup)?;
     let agent = Agent::start(&[])?;
+    let mut stored = (0, 0);
     wait_for("the map to have each store that the kernel counts", Duration::from_secs(10), || {
-        Ok(Status::read()?.cgroup(cgroup.path()).stored_pages == cgroup.stat("zswpout")?)
-    })?;
+        stored = (Status::read()?.cgroup(cgroup.path()).stored_pages, cgroup.stat("zswpout")?);
+        Ok(stored.0 == stored.1)
+    })
+    .with_context(|| format!("stores by the map and by the kernel: {stored:?}"))?;
     agent.stop()
 }
 

@@ -4,13 +4,16 @@
 //! stays above `memory.high`, and the kernel then lets each task sleep for up to two seconds at each fault.
 
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 
 use super::Watch;
-use super::preemption::Preemption;
 use super::reading::{Claim, LOADED, STORED, WRITTEN_BACK};
+use crate::guest::bpf;
 use crate::guest::cgroup::Cgroup;
+use crate::guest::preemption::Preemption;
+use crate::guest::wait::wait_for;
 use crate::guest::workload::Workload;
 
 /// Twice as many as processors, so that they preempt each other.
@@ -54,14 +57,23 @@ pub(super) fn four_cgroups(watch: &mut Watch) -> Result<()> {
     watch.quiet_slice("gone")
 }
 
+/// Full preemption, once the agent has seen it.
+fn preempted() -> Result<Preemption> {
+    let full = Preemption::set("full")?;
+    wait_for("second copies of the programs", Duration::from_secs(10), || {
+        Ok(bpf::links().is_ok_and(|pins| pins.iter().any(|pin| pin.to_string_lossy().ends_with("-1"))))
+    })?;
+    Ok(full)
+}
+
 /// The same where the kernel takes the processor away anywhere: there most runs of probes are skipped.
 pub(super) fn four_tasks_preempted(watch: &mut Watch) -> Result<()> {
-    let _full = Preemption::set("full")?;
+    let _full = preempted()?;
     four_tasks(watch)
 }
 
 pub(super) fn four_cgroups_preempted(watch: &mut Watch) -> Result<()> {
-    let _full = Preemption::set("full")?;
+    let _full = preempted()?;
     four_cgroups(watch)
 }
 

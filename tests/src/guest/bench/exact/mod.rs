@@ -2,14 +2,13 @@
 //! in its quiet phases every figure of the map is compared with the kernel's own. A difference of 1 is a failure.
 //!
 //! `reading` takes both sides and compares · `kinds` kinds of page · `places` zswap and areas that come and go ·
-//! `lives` processes and cgroups that come and go · `crowd` several at once, and the root cgroup · `preemption` how
+//! `lives` processes and cgroups that come and go · `crowd` several at once, and the root cgroup
 //! readily the kernel takes a processor away.
 
 mod crowd;
 mod kinds;
 mod lives;
 mod places;
-mod preemption;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -19,6 +18,7 @@ use serde::Serialize;
 
 use super::Options;
 use crate::guest::agent::Agent;
+use crate::guest::bpf;
 use crate::guest::cgroup::Cgroup;
 use crate::guest::kernel;
 use crate::guest::stage::Stage;
@@ -144,6 +144,9 @@ pub(in crate::guest) fn demand(names: &[&str]) -> Result<u64> {
         skipped += line.misses;
         let (phase, figures) = (&line.phase, &line.figures);
         ensure!(line.diff == 0, "{name}: {} off; {phase}: map and kernel have {figures:?}", line.diff);
+    }
+    for (program, found) in bpf::programs()?.iter().filter(|(_, found)| found.recursion_misses > 0) {
+        println!("    {program}: {} runs of one copy skipped", found.recursion_misses);
     }
     watch.finish().map(|()| skipped)
 }

@@ -10,7 +10,7 @@ const FILE: &str = "/sys/kernel/debug/sched/preempt";
 
 /// Guard: the former mode comes back at drop.
 #[derive(Debug)]
-pub(super) struct Preemption {
+pub struct Preemption {
     before: String,
 }
 
@@ -19,7 +19,7 @@ impl Preemption {
     ///
     /// # Errors
     /// When this kernel cannot change it, or has no such mode.
-    pub(super) fn set(mode: &str) -> Result<Preemption> {
+    pub fn set(mode: &str) -> Result<Preemption> {
         let before = current()?;
         kernel::write(FILE, mode)?;
         ensure!(current()? == mode, "{FILE}: {mode} was taken and is not in force");
@@ -36,7 +36,10 @@ impl Drop for Preemption {
 }
 
 /// The mode in force.
-pub(super) fn current() -> Result<String> {
+///
+/// # Errors
+/// When this kernel does not say.
+pub fn current() -> Result<String> {
     let modes = kernel::read(FILE)?;
     parse(&modes).with_context(|| format!("{FILE}: {modes}"))
 }
