@@ -236,7 +236,7 @@ pub(super) fn clamp(view: &CgroupView, snap: &Snapshot) -> Result<Option<(Limit,
     let current = view.swap_current.ok_or_else(|| unknown("memory.swap.current"))?;
     let slack = Bytes(current.0 / 8).saturating_add(Bytes(1 << 20));
     let to = Limit::Bytes(current).as_kernel_keeps_it(snap.page_size);
-    Ok((from > Limit::Bytes(current.saturating_add(slack)) && from != to).then_some((from, to)))
+    Ok((from > Limit::Bytes(current.saturating_add(slack)) && from > to).then_some((from, to)))
 }
 
 /// Whether a cgroup is one of those right below the root, whose limits hold for all below them.
