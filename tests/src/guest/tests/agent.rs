@@ -82,7 +82,9 @@ pub(super) fn restore_after_kill_gives_everything_back() -> Result<()> {
     let mut command = Command::new(sibling("swaptier")?);
     command.args(["writeback", &path, "--older-than", "2s", "--max", "20000"]);
     let mut writeback = Process::spawn("swaptier-writeback", &mut command)?;
-    wait_for("the write-back to be under way", Duration::from_secs(30), || {
+    // Each entry is passed over once before the first is written, sixteen for each store of the neighbour's that may be
+    // refused: with few stores a second that takes a minute.
+    wait_for("the write-back to be under way", Duration::from_secs(120), || {
         ensure!(writeback.is_running()?, "the write-back ended before it was seen{}", writeback.complaints());
         Ok(scene.counters()?.victim > start)
     })?;
