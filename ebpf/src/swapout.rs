@@ -6,7 +6,6 @@
 use core::mem::offset_of;
 
 use aya_ebpf::{
-    helpers::bpf_get_current_pid_tgid,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
@@ -125,21 +124,13 @@ fn ended(folio: *const u8, returned: i32) -> Option<()> {
         return None;
     }
     if is_written && says(offset_of!(Notes, in_zswap), entry) {
-        return watch(offset_of!(Control, stores_taken));
+        return None;
     }
     let place = Place::of(entry, false)?;
-    let first = place.get(0);
-    if !(is_written && first.state() == State::Zswap) {
-        settle(folio, place, is_written);
+    if is_written && place.get(0).state() == State::Zswap {
+        return None;
     }
-    match first.state() {
-        _ if !is_written => watch(offset_of!(Control, stores_refused)),
-        State::Phys if !first.has(LOADED) && !first.has(WRITTEN_BACK) => {
-            watch(offset_of!(Control, stores_refused))
-        }
-        State::Zswap | State::Phys => watch(offset_of!(Control, stores_taken)),
-        _ => None,
-    }
+    settle(folio, place, is_written)
 }
 
 /// Most go to zswap and need none of this.
@@ -184,22 +175,6 @@ impl Each for End {
             count_drop(old);
         }
     }
-}
-
-/// Counts the stores of others while a round that refuses some asks for it. What zswap did not take went to the device
-/// itself, or nowhere. Calls are counted, by one copy: a large folio is one.
-#[inline(always)]
-fn watch(counter: usize) -> Option<()> {
-    if is_second() {
-        return None;
-    }
-    let control = control()?;
-    // SAFETY: a field of a map value.
-    let but = unsafe { peek(&raw const (*control).watch_stores) };
-    if but != 0 && bpf_get_current_pid_tgid() >> 32 != but {
-        add(control, counter, 1);
-    }
-    Some(())
 }
 
 /// `__swap_writepage(folio, …)`: the data goes to the device.

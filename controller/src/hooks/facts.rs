@@ -11,12 +11,13 @@ use super::HookError;
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Functions the probes may be attached to, on any kernel.
-pub const FUNCTIONS: [&str; 17] = [
+pub const FUNCTIONS: [&str; 18] = [
     "memory_current_read",
     "shrink_worker",
     "shrink_memcg_cb",
     "list_lru_add",
     "zswap_load",
+    "zswap_store",
     "zswap_invalidate",
     "zswap_folio_swapin",
     "zswap_swapon",
