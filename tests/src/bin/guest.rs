@@ -22,6 +22,9 @@ enum Command {
     Test {
         /// Part of a test's name.
         name: Option<String>,
+        /// Leaves out those whose name contains this; may be repeated.
+        #[arg(long)]
+        skip: Vec<String>,
         /// Only print the names.
         #[arg(long)]
         list: bool,
@@ -75,6 +78,6 @@ fn run(command: &Command) -> Result<bool> {
         Command::Demo { seconds, redraw } => {
             demo::run(demo::Options { limit: Duration::from_secs(*seconds), redraw: *redraw })
         }
-        Command::Test { name, .. } => runner::run(name.as_deref()),
+        Command::Test { name, skip, .. } => runner::run(name.as_deref(), skip),
     }
 }

@@ -28,14 +28,18 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     TESTS.iter().chain(REFUSALS).map(|test| test.name)
 }
 
-/// Runs the tests of this kernel whose name contains `filter` (all without); `true` when all passed.
+/// Runs the tests of this kernel whose name contains `filter` (all without) and nothing of `skip`; `true` when all passed.
 ///
 /// # Errors
 /// When the guest cannot do what they need, or no test has such a name.
-pub fn run(filter: Option<&str>) -> Result<bool> {
+pub fn run(filter: Option<&str>, skip: &[String]) -> Result<bool> {
     preamble::check()?;
     let tests = if preamble::is_before_our_kernels()? { REFUSALS } else { TESTS };
-    let chosen: Vec<&Test> = tests.iter().filter(|t| filter.is_none_or(|f| t.name.contains(f))).collect();
+    let is_chosen = |test: &&Test| {
+        filter.is_none_or(|part| test.name.contains(part))
+            && !skip.iter().any(|part| test.name.contains(part))
+    };
+    let chosen: Vec<&Test> = tests.iter().filter(is_chosen).collect();
     if chosen.is_empty() {
         bail!("no test of this kernel is called anything like `{}`; --list shows them", filter.unwrap_or(""));
     }
