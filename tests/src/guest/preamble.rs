@@ -76,7 +76,21 @@ pub fn check() -> Result<()> {
 /// # Errors
 /// When the kernel's symbols cannot be read.
 pub fn is_before_our_kernels() -> Result<bool> {
-    Ok(kernel::read("/proc/kallsyms")?.lines().any(|line| line.ends_with(" __frontswap_store")))
+    has_symbol("__frontswap_store")
+}
+
+/// Whether each processor keeps some freed slots for itself here, as it did before Linux 6.15 (mm/swap_slots.c): they are in
+/// use for the kernel, and their clusters are not discarded.
+///
+/// # Errors
+/// When the kernel's symbols cannot be read.
+pub fn has_slot_caches() -> Result<bool> {
+    has_symbol("free_swap_slot")
+}
+
+fn has_symbol(name: &str) -> Result<bool> {
+    let is_it = |line: &str| line.split_ascii_whitespace().nth(2) == Some(name);
+    Ok(kernel::read("/proc/kallsyms")?.lines().any(is_it))
 }
 
 fn is_mounted(path: &str, magic: u64) -> bool {

@@ -12,7 +12,7 @@ use super::Watch;
 use crate::guest::agent::swaptier_json;
 use crate::guest::cgroup::Cgroup;
 use crate::guest::kernel::{self, page_size};
-use crate::guest::preamble::SECOND_SWAP_DISK;
+use crate::guest::preamble::{self, SECOND_SWAP_DISK};
 use crate::guest::swap::SwapArea;
 use crate::guest::zswap;
 
@@ -223,7 +223,7 @@ impl Watch {
         all.push(("host_zswap_pages", host.zswap_pages, zswap::debug("stored_pages")?));
         let used: u64 = kernel::swaps()?.iter().map(|area| area.used).sum();
         all.push(("host_slots", host.slots(), used / page_size()));
-        if self.is_spare_in_use && has_slot_caches()? {
+        if self.is_spare_in_use && preamble::has_slot_caches()? {
             all.retain(|(name, ..)| !name.ends_with("slots"));
         }
         Ok(all)
@@ -232,7 +232,7 @@ impl Watch {
     /// Up to 6.12 the kernel keeps freed slots in caches of each processor and counts them as used. Switching any area
     /// off empties these caches. Where there is no disk for one, slots in use are not compared.
     fn empty_slot_caches(&self) -> Result<()> {
-        if self.is_spare_in_use || !has_slot_caches()? {
+        if self.is_spare_in_use || !preamble::has_slot_caches()? {
             return Ok(());
         }
         drop(SwapArea::set_up(Path::new(SECOND_SWAP_DISK), Some(SPARE_PAGES), 0)?);
@@ -272,8 +272,4 @@ fn after_tick(tick: u64) -> Result<Seen> {
         ensure!(Instant::now() < end, "the agent does not tick: {} of {tick}", seen.agent.tick);
         std::thread::sleep(Duration::from_millis(300));
     }
-}
-
-fn has_slot_caches() -> Result<bool> {
-    Ok(kernel::read("/proc/kallsyms")?.lines().any(|line| line.ends_with(" free_swap_slot")))
 }
