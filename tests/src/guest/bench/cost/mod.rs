@@ -24,6 +24,7 @@ use crate::guest::stage::Stage;
 use crate::guest::status::Status;
 use crate::guest::swap::SwapArea;
 use crate::guest::wait::wait_for;
+use crate::guest::workload::Workload;
 use crate::guest::zswap::Zswap;
 use probes::{Probes, Runs};
 use turn::Turn;
@@ -166,6 +167,9 @@ fn check_map(probes: &mut Probes) -> Result<()> {
     let cgroup = cgroup()?;
     probes.attach(|program, copy| Variant::All.attaches(program, copy))?;
     turn::take(&cgroup)?;
+    // The agent shows cgroups that have something in swap.
+    let mut kept = Workload::spawn(&cgroup, "--hot 0 --warm 0 --cold 1M --commands")?;
+    kept.command("pageout cold")?;
     let agent = Agent::start(&[])?;
     let mut stored = (0, 0);
     wait_for("the map to have each store that the kernel counts", Duration::from_secs(10), || {
@@ -173,6 +177,7 @@ fn check_map(probes: &mut Probes) -> Result<()> {
         Ok(stored.0 == stored.1)
     })
     .with_context(|| format!("stores by the map and by the kernel: {stored:?}"))?;
+    kept.finish()?;
     agent.stop()
 }
 
