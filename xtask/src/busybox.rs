@@ -4,12 +4,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::apt::{Apt, Archive, Suite};
-use crate::{paths, say};
+use crate::apt::{self, Archive, Suite};
 
 /// Where Debian and Ubuntu put it, before and after the merged /usr.
 const INSTALLED: [&str; 2] = ["/bin/busybox", "/usr/bin/busybox"];
@@ -26,30 +24,12 @@ pub(crate) fn get() -> Result<PathBuf> {
     if let Some(path) = INSTALLED.iter().map(PathBuf::from).find(|path| is_static(path)) {
         return Ok(path);
     }
-    let dir = paths::lab().join("busybox");
-    if !dir.is_dir() {
-        fetch(&dir)?;
-    }
+    let dir = apt::tree("busybox", SUITE, "", |apt| Ok(vec![apt.newest("busybox-static")?]))?;
     let found = ["bin/busybox", "usr/bin/busybox"]
         .map(|path| dir.join(path))
         .into_iter()
         .find(|path| is_static(path));
     found.with_context(|| format!("{} holds no static busybox; please delete that folder", dir.display()))
-}
-
-fn fetch(dir: &Path) -> Result<()> {
-    let _lock = paths::lock("busybox")?;
-    say::step("busybox: the machine's own is not static, fetching Debian's");
-    let apt = Apt::open(SUITE)?;
-    let package = apt.packages("busybox-static")?.pop().context("Debian has no busybox-static")?;
-    let unfinished = dir.with_extension("unfinished");
-    let _ = fs::remove_dir_all(&unfinished);
-    let file = apt.download(&package, &unfinished)?;
-    let tree = unfinished.join("tree");
-    say::run("unpacking busybox-static", Command::new("dpkg").arg("-x").arg(file).arg(&tree))?;
-    fs::rename(&tree, dir).with_context(|| format!("naming {}", dir.display()))?;
-    let _ = fs::remove_dir_all(&unfinished);
-    Ok(())
 }
 
 /// An ELF file for x86-64 without a program header that names a loader (PT_INTERP).

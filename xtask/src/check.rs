@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::guest::{Ending, Guest, Run};
+use crate::guest::{Ending, Guest};
 use crate::lines::Lines;
 use crate::{binaries, ebpf, paths, promtool, say, setup, tmux};
 
@@ -63,11 +63,10 @@ pub(crate) fn run(args: &Test) -> Result<u8> {
         host(&mut stages);
     }
     let mut total = Count::default();
-    let mut deaths = Vec::new();
     if !args.no_guest {
-        guests(args, &mut stages, &mut total, &mut deaths);
+        guests(args, &mut stages, &mut total);
     }
-    Ok(summary(&stages, (!args.no_guest).then_some(total), &deaths))
+    Ok(summary(&stages, (!args.no_guest).then_some(total)))
 }
 
 fn host(stages: &mut Vec<Stage>) {
@@ -83,7 +82,7 @@ fn host(stages: &mut Vec<Stage>) {
     stage(stages, "cargo test", || cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"]));
 }
 
-fn guests(args: &Test, stages: &mut Vec<Stage>, total: &mut Count, deaths: &mut Vec<String>) {
+fn guests(args: &Test, stages: &mut Vec<Stage>, total: &mut Count) {
     let mut programs = Vec::new();
     stage(stages, "programs for the guest", || {
         programs = binaries::build()?;
@@ -107,7 +106,7 @@ fn guests(args: &Test, stages: &mut Vec<Stage>, total: &mut Count, deaths: &mut 
                 limit: LIMIT,
                 ..Guest::with_disks(kernel)
             };
-            let count = in_guest(&guest, deaths);
+            let count = in_guest(&guest);
             let count = count.inspect_err(|_| total.failed += 1)?;
             total.passed += count.passed;
             total.failed += count.failed;
@@ -119,24 +118,8 @@ fn guests(args: &Test, stages: &mut Vec<Stage>, total: &mut Count, deaths: &mut 
     }
 }
 
-/// Runs one guest's tests. A guest that ends without having counted, or counted nothing, has failed. One that died of
-/// a known fault of the machine is run again from the beginning, once, and remembered.
-fn in_guest(guest: &Guest, deaths: &mut Vec<String>) -> Result<Count> {
-    let (mut run, mut count) = once(guest)?;
-    if let Some(fault) = run.known_fault() {
-        let death = format!("a guest of {} died and was run again: {fault}", guest.kernel);
-        say::note(&format!("{death}; log: {}", run.console.display()));
-        deaths.push(death);
-        (run, count) = once(guest)?;
-    }
-    match (run.ending, count) {
-        (Ending::Exit(0), Some(count)) if count.failed == 0 && count.passed > 0 => Ok(count),
-        (Ending::Exit(_), Some(count)) if count.failed > 0 => Ok(count),
-        (ending, count) => bail!("the guest ended with {ending:?} and counted {count:?}"),
-    }
-}
-
-fn once(guest: &Guest) -> Result<(Run, Option<Count>)> {
+/// Runs one guest's tests. A guest that ends without having counted, or counted nothing, has failed.
+fn in_guest(guest: &Guest) -> Result<Count> {
     let mut count = None;
     // The kernel's name before each line: who reads the end of the output must not count a guest's tests twice.
     let mut lines = Lines::new(|line: &str| {
@@ -145,7 +128,11 @@ fn once(guest: &Guest) -> Result<(Run, Option<Count>)> {
     });
     let run = guest.run(|bytes| lines.push(bytes))?;
     drop(lines);
-    Ok((run, count))
+    match (run.ending, count) {
+        (Ending::Exit(0), Some(count)) if count.failed == 0 && count.passed > 0 => Ok(count),
+        (Ending::Exit(_), Some(count)) if count.failed > 0 => Ok(count),
+        (ending, count) => bail!("the guest ended with {ending:?} and counted {count:?}"),
+    }
 }
 
 fn stage(stages: &mut Vec<Stage>, name: &str, work: impl FnOnce() -> Result<()>) {
@@ -165,7 +152,7 @@ fn cargo(args: &[&str]) -> Result<()> {
 }
 
 /// Prints what became of everything; the exit code is 0 only when all of it is good.
-fn summary(stages: &[Stage], guest_tests: Option<Count>, deaths: &[String]) -> u8 {
+fn summary(stages: &[Stage], guest_tests: Option<Count>) -> u8 {
     println!("\nsummary");
     for stage in stages {
         let verdict = match &stage.result {
@@ -174,7 +161,6 @@ fn summary(stages: &[Stage], guest_tests: Option<Count>, deaths: &[String]) -> u
         };
         println!("    {:<28} {:>5} s  {verdict}", stage.name, stage.took.as_secs());
     }
-    deaths.iter().for_each(|death| println!("    {death}"));
     match guest_tests {
         Some(Count { passed, failed }) => println!("{passed} passed, {failed} failed"),
         None => println!("NO GUEST TEST WAS RUN: nothing is known about any kernel (--no-guest)"),

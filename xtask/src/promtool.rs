@@ -1,13 +1,13 @@
 //! promtool, the judge of metrics and alert rules: the machine's own, or Debian's unpacked under `target/lab`. Its
 //! package brings a server that nobody here wants, so it is not installed. Called by `check.rs`.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::apt::{Apt, Archive, Suite};
+use crate::apt::{self, Archive, Suite};
 use crate::{paths, say, setup};
 
 /// Which suite's promtool is fetched.
@@ -44,32 +44,9 @@ fn get() -> Result<PathBuf> {
     if let Ok(own) = setup::program("promtool") {
         return Ok(own);
     }
-    let dir = paths::lab().join("promtool");
+    // Its server alone is 110 MB, and only the one program is wanted.
+    let dir = apt::tree("promtool", SUITE, "./usr/bin/promtool", |apt| Ok(vec![apt.newest("prometheus")?]))?;
     let program = dir.join("usr/bin/promtool");
-    if !program.is_file() {
-        fetch(&dir)?;
-    }
     ensure!(program.is_file(), "{} holds no promtool; please delete that folder", dir.display());
     Ok(program)
-}
-
-fn fetch(dir: &Path) -> Result<()> {
-    let _lock = paths::lock("promtool")?;
-    say::step("promtool: fetching Debian's");
-    let apt = Apt::open(SUITE)?;
-    let packages = apt.packages("prometheus")?;
-    let package = packages.into_iter().find(|package| package.name == "prometheus");
-    let package = package.context("Debian has no package prometheus")?;
-    let unfinished = dir.with_extension("unfinished");
-    let _ = fs::remove_dir_all(&unfinished);
-    let file = apt.download(&package, &unfinished)?;
-    // Its server alone is 110 MB, and only the one program is wanted.
-    let tree = unfinished.join("tree");
-    paths::create(&tree)?;
-    let unpack = "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" ./usr/bin/promtool";
-    say::run("unpacking promtool", Command::new("sh").args(["-c", unpack, "sh"]).arg(file).arg(&tree))?;
-    let _ = fs::remove_dir_all(dir);
-    fs::rename(&tree, dir).with_context(|| format!("naming {}", dir.display()))?;
-    let _ = fs::remove_dir_all(&unfinished);
-    Ok(())
 }

@@ -19,8 +19,7 @@ struct Need {
     is_there: fn() -> bool,
 }
 
-const NEEDS: [Need; 8] = [
-    Need { package: "qemu-system-x86", why: "boots the guests", is_there: || has("qemu-system-x86_64") },
+const NEEDS: [Need; 7] = [
     Need { package: "busybox-static", why: "is the guests' shell", is_there: busybox::can_be_had },
     Need { package: "kmod", why: "resolves kernel modules", is_there: || has("depmod") },
     Need { package: "xz-utils", why: "unpacks kernel modules", is_there: || has("xz") },

@@ -3,12 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::apt::{Apt, Archive, Suite};
-use crate::{paths, say};
+use crate::apt::{self, Archive, Suite};
 
 /// Which suite's packages are fetched: all of one, so that they fit together.
 const SUITE: Suite = Suite { name: "bookworm", archive: Archive::Debian };
@@ -29,10 +27,7 @@ const FILES: [&str; 9] = [
 
 /// The files for the guest: on the host, in the guest.
 pub(crate) fn files() -> Result<Vec<(PathBuf, String)>> {
-    let dir = paths::lab().join("tmux");
-    if !dir.is_dir() {
-        fetch(&dir)?;
-    }
+    let dir = apt::tree("tmux", SUITE, "", |apt| PACKAGES.iter().map(|name| apt.newest(name)).collect())?;
     let mut found = Vec::new();
     collect(&dir, &mut found)?;
     FILES.iter().map(|name| place(&found, name)).collect::<Option<_>>().with_context(|| {
@@ -50,24 +45,6 @@ fn place(found: &[PathBuf], name: &str) -> Option<(PathBuf, String)> {
         _ => "/lib/x86_64-linux-gnu",
     };
     Some((file.clone(), format!("{folder}{name}")))
-}
-
-fn fetch(dir: &Path) -> Result<()> {
-    let _lock = paths::lock("tmux")?;
-    say::step("tmux: fetching Debian's for the guests");
-    let apt = Apt::open(SUITE)?;
-    let unfinished = dir.with_extension("unfinished");
-    let _ = fs::remove_dir_all(&unfinished);
-    let tree = unfinished.join("tree");
-    for name in PACKAGES {
-        let package = apt.packages(name)?.into_iter().rfind(|package| package.name == name);
-        let package = package.with_context(|| format!("Debian has no {name}"))?;
-        let file = apt.download(&package, &unfinished)?;
-        say::run(&format!("unpacking {name}"), Command::new("dpkg").arg("-x").arg(file).arg(&tree))?;
-    }
-    fs::rename(&tree, dir).with_context(|| format!("naming {}", dir.display()))?;
-    let _ = fs::remove_dir_all(&unfinished);
-    Ok(())
 }
 
 /// Every file below a folder; a link to one counts as one, unless it leads out of the folder to the machine's own.

@@ -99,9 +99,8 @@ fn run_one(test: &Test) -> Result<(), Failure> {
     Err(Failure::Test(format!("passed, but left behind: {}", leftovers.join(", "))))
 }
 
-/// The kernel detaches programs some time after their last owner is gone. It patches its own code then, and the next test
-/// had better not be swapping through that: under emulation a processor ran into what was half patched (`Oops: int3`, twice
-/// in two runs on 6.12). A test that leaves an agent's programs behind on purpose costs the whole wait.
+/// The kernel detaches programs some time after their last owner is gone: the next test finds none of this one's. A test that
+/// leaves an agent's programs behind on purpose costs the whole wait.
 fn await_detaching(before: usize) {
     let _left_behind =
         wait_for("programs to be detached", Duration::from_secs(3), || Ok(bpf::objects().0 <= before));

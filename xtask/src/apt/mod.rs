@@ -1,8 +1,10 @@
 //! A private apt: Debian's archive read with our own lists and cache under `target/lab/apt`, one folder per suite.
 //! It needs no root and leaves the machine's apt alone, whose proxies and other settings it inherits.
-//! Every list is verified against the Debian archive keyring. Called by `kernel/` and `busybox.rs`.
+//! Every list is verified against the Debian archive keyring. Called by `kernel/` and, through
+//! `tree.rs`, for the programs the lab uses.
 
 pub(crate) mod mirrors;
+mod tree;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use crate::{paths, say};
 /// Lists younger than this are not fetched again.
 const FRESH: Duration = Duration::from_secs(12 * 3600);
 pub(crate) use mirrors::is_known as is_mirror_known;
+pub(crate) use tree::{tree, unpack};
 
 /// Where the package debian-archive-keyring puts the keys.
 pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -80,20 +83,33 @@ impl Apt {
         Ok(table.lines().filter_map(parse_madison).collect())
     }
 
-    /// Downloads a package into `dir` and returns its file. apt checks its hash against the signed list.
-    pub(crate) fn download(&self, package: &Package, dir: &Path) -> Result<PathBuf> {
+    /// The newest version of the package `name`.
+    pub(crate) fn newest(&self, name: &str) -> Result<Package> {
+        let found = self.packages(name)?.into_iter().find(|package| package.name == name);
+        found.with_context(|| format!("Debian's {} has no package {name}", self.suite.name))
+    }
+
+    /// The package `name` and all it depends on, on a machine that has nothing.
+    pub(crate) fn with_dependencies(&self, name: &str) -> Result<Vec<Package>> {
+        let arguments = ["-q", "--simulate", "--no-install-recommends", "install", name];
+        let plan = say::capture("resolving dependencies", self.command("apt-get").args(arguments))?;
+        Ok(plan.lines().filter_map(parse_planned).collect())
+    }
+
+    /// Downloads packages into `dir` and returns their files in the same order. apt checks their hashes against the signed
+    /// list.
+    pub(crate) fn download(&self, packages: &[Package], dir: &Path) -> Result<Vec<PathBuf>> {
         paths::create(dir)?;
-        let label = format!("downloading {} {}", package.name, package.version);
+        let label = match packages {
+            [package] => format!("downloading {} {}", package.name, package.version),
+            _ => format!("downloading {} packages", packages.len()),
+        };
         say::note(&label);
-        let what = format!("{}={}", package.name, package.version);
-        say::run(&label, self.command("apt-get").args(["-q", "download", &what]).current_dir(dir))?;
-        let start = format!("{}_", package.name);
-        let found = fs::read_dir(dir)
-            .with_context(|| format!("reading {}", dir.display()))?
-            .flatten()
-            .map(|entry| entry.path())
-            .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start)));
-        found.with_context(|| format!("apt-get left no file of {} in {}", package.name, dir.display()))
+        let what = packages.iter().map(|package| format!("{}={}", package.name, package.version));
+        say::run(&label, self.command("apt-get").args(["-q", "download"]).args(what).current_dir(dir))?;
+        let files = fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))?;
+        let files: Vec<PathBuf> = files.flatten().map(|entry| entry.path()).collect();
+        packages.iter().map(|package| file_of(package, &files, dir)).collect()
     }
 
     /// Tries the machine's mirrors, then debootstrap's default, until one carries the suite with Debian's signature.
@@ -161,6 +177,14 @@ Acquire::IndexTargets::deb::DEP-11-icons-large-hidpi::DefaultEnabled "false";
     )
 }
 
+fn file_of(package: &Package, files: &[PathBuf], dir: &Path) -> Result<PathBuf> {
+    let start = format!("{}_", package.name);
+    let found = files
+        .iter()
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start)));
+    found.cloned().with_context(|| format!("apt-get left no file of {} in {}", package.name, dir.display()))
+}
+
 fn is_fresh(stamp: &Path) -> bool {
     let age = fs::metadata(stamp).and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
     age.is_some_and(|age| age < FRESH)
@@ -174,13 +198,20 @@ fn parse_madison(line: &str) -> Option<Package> {
     from.ends_with("Packages").then(|| Package { name: name.to_owned(), version: version.to_owned() })
 }
 
+/// `Inst name (version suite [architecture])`, or with `[installed version]` before the parenthesis.
+fn parse_planned(line: &str) -> Option<Package> {
+    let (name, rest) = line.strip_prefix("Inst ")?.split_once(' ')?;
+    let version = rest.split_once('(')?.1.split(' ').next()?;
+    Some(Package { name: name.to_owned(), version: version.to_owned() })
+}
+
 fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse_madison;
+    use super::{parse_madison, parse_planned};
 
     #[test]
     fn a_madison_line_gives_name_and_version_and_sources_are_skipped() {
@@ -191,5 +222,17 @@ mod tests {
             ("linux-image-6.18.15+deb13-amd64", "6.18.15-1~bpo13+1")
         );
         assert_eq!(parse_madison("linux | 6.1.1-1 | http://m/debian bookworm/main Sources"), None);
+    }
+
+    #[test]
+    fn of_a_planned_installation_only_what_is_unpacked_counts() {
+        let line = "Inst qemu-system-x86 (1:10.0.13+ds-0+deb13u1 Debian:13.7/stable [amd64]) []";
+        let package = parse_planned(line).expect("a package");
+        assert_eq!(
+            (package.name.as_str(), package.version.as_str()),
+            ("qemu-system-x86", "1:10.0.13+ds-0+deb13u1")
+        );
+        assert_eq!(parse_planned("Conf seabios (1.16.3-2 Debian:13.7/stable [all])"), None);
+        assert_eq!(parse_planned("Inst"), None);
     }
 }

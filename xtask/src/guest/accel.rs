@@ -3,14 +3,14 @@
 //! instructions, which is asked for. Called by `guest/mod.rs`.
 
 use std::fs::{self, OpenOptions};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
 
+use super::qemu::Qemu;
 use super::{Ending, Guest};
 use crate::kernel::Kernel;
-use crate::{paths, say, setup};
+use crate::{paths, say};
 
 /// A probe boot that takes longer than this does not count as working: KVM needs two.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -106,7 +106,6 @@ fn probe(kernel: &Kernel) -> Accel {
 
 /// What the verdict holds for.
 fn key() -> Result<String> {
-    let qemu = say::capture("asking QEMU", Command::new(setup::program(super::QEMU)?).arg("--version"))?;
     let host = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    Ok(format!("{} on {}", qemu.lines().next().unwrap_or_default(), host.trim()))
+    Ok(format!("{} on {}", Qemu::get()?.version, host.trim()))
 }

@@ -1,7 +1,7 @@
 //! A guest: one Debian kernel in QEMU that runs one command as root and ends with the command's exit code.
 //! The kernel's console goes to a log file, the command's output comes back live through a virtio port.
 //! A boot that dies before the guest's init is tried again and counted; what happens after init is
-//! never retried here. A death by a known fault of the machine itself can be told apart (`Run::known_fault`).
+//! never retried.
 //! Called by `vm`, `test`, `demo` and `bench`, which judge the ending.
 
 mod accel;
@@ -9,6 +9,7 @@ mod channel;
 mod clock;
 mod cpio;
 mod initramfs;
+mod qemu;
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -22,12 +23,11 @@ use anyhow::{Context, Result, bail};
 
 use self::accel::Accel;
 use self::channel::{Event, Splitter};
+use self::qemu::Qemu;
 use crate::kernel::Kernel;
 use crate::{paths, say, setup};
 
-/// The emulator.
-const QEMU: &str = "qemu-system-x86_64";
-/// A Debian kernel under TCG panics in early boot about once in 50: three in a row are no accident.
+/// A Debian kernel panicked in early boot about once in 50 under QEMU 7.2: three in a row are no accident.
 const BOOTS: u32 = 3;
 /// How long a boot may take until init: seconds in fact, but the host may be busy compiling.
 const BOOT_LIMIT: Duration = Duration::from_secs(180);
@@ -83,34 +83,6 @@ pub(crate) struct Run {
     pub(crate) retries: u32,
     /// `uname -r` inside.
     pub(crate) release: String,
-    /// Whether its processors were emulated.
-    is_emulated: bool,
-}
-
-impl Run {
-    /// The known fault of an emulated machine, not of what ran in it, that this guest died of.
-    pub(crate) fn known_fault(&self) -> Option<&'static str> {
-        if self.ending != Ending::Died || !self.is_emulated {
-            return None;
-        }
-        let console = fs::read(&self.console).unwrap_or_default();
-        known_fault(&String::from_utf8_lossy(&console))
-    }
-}
-
-/// Which known fault a console's oops shows: the sign in the oops, and what is known of it.
-///
-/// Both were seen under QEMU 7.2 while the kernel patched its own code, which each attaching and detaching of a probe makes
-/// it do: a processor ran into a breakpoint where the oops itself shows a call again (6.12, twice in two runs), and a
-/// worker died while it detached (7.2, once). On a processor that is not emulated either would be a fault to look into.
-fn known_fault(console: &str) -> Option<&'static str> {
-    let at = console.lines().position(|line| line.contains("Oops: "))?;
-    let oops = || console.lines().skip(at);
-    if oops().any(|line| line.contains("Oops: int3")) {
-        return Some("the emulator ran a breakpoint that the kernel had taken away again");
-    }
-    let is_patching = oops().any(|line| line.contains("bpf_trampoline_update+"));
-    is_patching.then_some("the kernel died while it patched its own code for a tracing program")
 }
 
 impl Guest {
@@ -187,8 +159,7 @@ impl Guest {
         let ending = listen(&machine.output, boot_limit, self.limit, on_output);
         machine.stop();
         paths::drop_images(&dir);
-        let is_emulated = accel != Accel::Kvm;
-        Ok(Run { ending, console, retries: 0, release: kernel.release.clone(), is_emulated })
+        Ok(Run { ending, console, retries: 0, release: kernel.release.clone() })
     }
 
     fn start(&self, kernel: &Kernel, accel: Accel, dir: &Path) -> Result<Machine> {
@@ -197,7 +168,7 @@ impl Guest {
             .with_context(|| format!("writing {}", initramfs.display()))?;
         // setpriv lets the kernel end QEMU when xtask is killed; what is left is only files.
         let mut qemu = Command::new(setup::program("setpriv")?);
-        qemu.args(["--pdeathsig", "KILL"]).arg(setup::program(QEMU)?);
+        qemu.args(["--pdeathsig", "KILL"]).args(Qemu::get()?.words());
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35"]);
         qemu.args(accel.arguments());
         qemu.args(["-m", &format!("{}M", self.memory), "-smp", &self.cpus.to_string()]);
@@ -365,18 +336,4 @@ fn is_complaint(line: &str) -> bool {
     ["BUG: ", "WARNING: ", "Oops: ", "Kernel panic", "blocked for more than", "soft lockup"]
         .iter()
         .any(|sign| line.contains(sign))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::known_fault;
-
-    #[test]
-    fn only_an_oops_in_patched_code_is_a_known_fault() {
-        let patching = "Oops: 0002 [#1] SMP\n ? __die\n bpf_trampoline_update+0x2d6/0x5f0\n";
-        assert!(known_fault(patching).is_some());
-        assert!(known_fault("Oops: int3: 0000 [#1] SMP\n").is_some());
-        assert_eq!(known_fault("Oops: 0002 [#1] SMP\n zswap_store+0x1/0x2\n"), None);
-        assert_eq!(known_fault("bpf_trampoline_update+0x2d6/0x5f0\n"), None);
-    }
 }

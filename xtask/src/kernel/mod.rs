@@ -8,12 +8,13 @@ pub(crate) mod modules;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::slice;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::apt::{Apt, Archive, Package, Suite};
-use crate::{paths, say};
+use crate::{apt, paths, say};
 
 /// Where kernels are looked for, in this order: the small lists first, the two whole distributions last.
 /// The first suite with a complete kernel of the series is taken.
@@ -118,9 +119,8 @@ fn fetch_one(apt: &Apt, suite: Suite, candidate: &choose::Candidate, dir: &Path)
     let tree = unfinished.join("tree");
     paths::create(&tree)?;
     for package in &candidate.packages {
-        let file = apt.download(package, &unfinished)?;
-        let label = format!("unpacking {}", package.name);
-        say::run(&label, Command::new("dpkg").arg("-x").arg(&file).arg(&tree))?;
+        let files = apt.download(slice::from_ref(package), &unfinished)?;
+        files.iter().try_for_each(|file| apt::unpack(package, file, &tree, ""))?;
     }
     let done = unfinished.join("kernel");
     arrange(&tree, &done, &candidate.release)?;
