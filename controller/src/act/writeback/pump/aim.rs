@@ -116,7 +116,7 @@ impl<'a> Aim<'a> {
     pub(super) fn try_stores(&mut self, page: &mut Page) {
         let before = self.meter.stores();
         self.meter.watch_stores(u64::MAX);
-        page.bring_in();
+        page.renew();
         self.meter.push_out(page);
         self.meter.watch_stores(0);
         let now = self.meter.stores();

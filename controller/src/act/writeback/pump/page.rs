@@ -19,14 +19,26 @@ impl Page {
         }?;
         let start =
             NonNull::new(start.cast::<u8>()).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        // Not all zero: a zero page is never offered to zswap.
-        // SAFETY: the whole mapping, which nobody else knows.
-        unsafe { start.as_ptr().write_bytes(0x5a, bytes) };
-        Ok(Self { start, bytes })
+        let mut page = Self { start, bytes };
+        page.renew();
+        Ok(page)
     }
 
-    /// Makes sure that the page is in memory and mapped, so that it can be pushed out. Reading is enough, and leaves its
-    /// slot as it is.
+    /// Takes another page of memory, which the next [`Page::push_out`] finds.
+    ///
+    /// A page that was faulted in, or that reclaim has put back, waits in a list of the CPU this happened on, and cannot be
+    /// reclaimed until it is on its cgroup's. Asking for that empties the list of the CPU that asks (`lru_add_drain`,
+    /// mm/swap.c): if this thread is on another one by then, the page waits for as long as nothing else happens on the first.
+    pub(super) fn renew(&mut self) {
+        // SAFETY: the whole mapping; what it holds is written anew.
+        let _best_effort = unsafe { madvise(self.start.as_ptr().cast(), self.bytes, Advice::LinuxDontNeed) };
+        // Not all zero: a zero page is never offered to zswap.
+        // SAFETY: the whole mapping, which nobody else knows.
+        unsafe { self.start.as_ptr().write_bytes(0x5a, self.bytes) };
+    }
+
+    /// Makes sure that the page is mapped again after it was pushed out or refused. Reading is enough, and leaves its slot as
+    /// it is.
     pub(super) fn bring_in(&self) {
         // SAFETY: inside the mapping.
         unsafe { self.start.as_ptr().read_volatile() };

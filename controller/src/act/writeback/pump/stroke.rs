@@ -157,7 +157,7 @@ impl Worker<'_> {
     /// threshold of zero.
     fn refuse_ours(&self, aim: &mut Aim<'_>, page: &mut Page) -> io::Result<Duration> {
         let begun = aim.meter.worker_begun();
-        page.bring_in();
+        page.renew();
         let low = self.refuse(|| aim.queue_work(page))?;
         if aim.meter.worker_begun() == begun {
             self.begin_late(aim, page, begun)?;
@@ -218,7 +218,7 @@ impl Worker<'_> {
     /// threshold can be zero without any effect on stores.
     fn begin_late(&self, aim: &mut Aim<'_>, page: &mut Page, begun: u64) -> io::Result<()> {
         if !aim.await_store(NEXT_STORE) {
-            page.bring_in();
+            page.renew();
             aim.meter.push_out(page);
         }
         self.is_prompt.set(aim.meter.worker_begun() != begun);
