@@ -21,7 +21,7 @@ use super::{drift::Drift, family::Family};
 use crate::{
     act::writeback::{self, Subject},
     config::MapConfig,
-    hooks::{HookError, Hooks, Loaded, Origin, can_preempt},
+    hooks::{HookError, Hooks, Loaded, Origin, Preemption, preemption},
     map::{self, AreaScan, Health, OwnerScan, RESERVE, Scan, ShadowError, ShadowMap},
     root::{Root, cgroup_file},
     sense::CgroupSample,
@@ -44,7 +44,7 @@ type Logger = EbpfLogger<&'static dyn log::Log>;
 /// Running probes.
 pub(super) struct Probes {
     /// Whether what keeps the map is attached twice.
-    is_protected: bool,
+    preemption: Preemption,
     loaded: Loaded,
     map: ShadowMap,
     events: AsyncFd<RingBuf<MapData>>,
@@ -91,7 +91,7 @@ impl Probes {
         let hooks = Hooks {
             pins: pins.clone(),
             directory_pages: pages.clamp(1, u64::from(u32::MAX) / PAGE_CLUSTERS as u64) as u32,
-            can_preempt: can_preempt(root),
+            preemption: preemption(root),
             is_logging: tracing::enabled!(target: "swaptier::area", tracing::Level::DEBUG),
         };
         let mut loaded = hooks.load()?;
@@ -101,7 +101,7 @@ impl Probes {
             Ok((mut map, events, logger)) => {
                 enter_what_was_before(root, &mut map, cgroups);
                 Ok(Self {
-                    is_protected: hooks.can_preempt,
+                    preemption: hooks.preemption,
                     loaded,
                     map,
                     events,
@@ -144,9 +144,9 @@ impl Probes {
         Ok((map, watch(loaded.events()?)?, logger))
     }
 
-    /// Whether runs can be skipped now that could not be when each program was attached once.
+    /// Whether runs can be skipped now that could not be when the programs were attached.
     pub(super) fn lack_protection(&self, root: &Root) -> bool {
-        !self.is_protected && can_preempt(root)
+        self.preemption < preemption(root)
     }
 
     /// Gives the probes what they may need until the next look.

@@ -10,15 +10,15 @@ use super::HookError;
 /// The kernel's own type information.
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
-/// Functions the probes may be attached to, on any kernel.
+/// Functions the probes may be attached to, on any kernel, or whose presence tells how others are called.
 pub const FUNCTIONS: [&str; 18] = [
     "memory_current_read",
     "shrink_worker",
     "shrink_memcg_cb",
     "list_lru_add",
     "zswap_load",
-    "zswap_store",
     "zswap_invalidate",
+    "free_swap_slot",
     "zswap_folio_swapin",
     "zswap_swapon",
     "zswap_swapoff",

@@ -25,6 +25,7 @@ use super::{
     facts::{Facts, VMLINUX_BTF, read_facts},
     links::{Pinned, Sets},
     misses::recursion_misses,
+    preempt::Preemption,
 };
 use crate::fault;
 
@@ -63,8 +64,8 @@ pub struct Hooks {
     pub pins: PathBuf,
     /// Pages of the directory: 4 KiB each, for 524,288 slots.
     pub directory_pages: u32,
-    /// Whether this kernel may preempt a task inside a program, so that what keeps the map is attached twice.
-    pub can_preempt: bool,
+    /// Where this kernel may preempt a task: a program that keeps the map is attached twice if it may be there.
+    pub preemption: Preemption,
     /// Whether the probes' own diagnostics are compiled in by the verifier (`RUST_LOG` asks for them).
     pub is_logging: bool,
 }
@@ -129,7 +130,7 @@ impl Hooks {
     pub fn load(&self) -> Result<Loaded, HookError> {
         let facts = read_facts(Path::new(VMLINUX_BTF))?;
         let coverage =
-            cover(&facts, self.can_preempt).map_err(|missing| HookError::Uncovered(missing.join(", ")))?;
+            cover(&facts, self.preemption).map_err(|missing| HookError::Uncovered(missing.join(", ")))?;
         let zswap_lru = zswap_list_lru()?;
         let btf = Btf::from_sys_fs().map_err(|source| HookError::Object(source.into()))?;
         let build = self.build(&facts, zswap_lru, &coverage);
@@ -147,10 +148,11 @@ impl Hooks {
         let origin = if is_kept { Origin::TakenOver } else { Origin::New };
         let (copies, links, adopted) = (Vec::new(), Vec::new(), Vec::new());
         let mut loaded = Loaded { copies, links, adopted, origin, build, pins, coverage };
-        let copies = if self.can_preempt { COPIES.as_slice() } else { &[ALONE] };
+        let copies = if self.preemption > Preemption::Never { COPIES.as_slice() } else { [ALONE].as_slice() };
         for (nth, copy) in copies.iter().enumerate() {
+            let left = copies.len() - nth;
             let done = self.object(&facts, zswap_lru, *copy, &btf).and_then(|mut ebpf| {
-                for attach in loaded.coverage.attach.iter().filter(|attach| nth < attach.copies()) {
+                for attach in loaded.coverage.attach.iter().filter(|attach| left <= attach.copies) {
                     load_program(&mut ebpf, attach, &btf)?;
                 }
                 Ok(ebpf)
@@ -207,8 +209,8 @@ impl Hooks {
 
 impl Loaded {
     /// Attaches every copy of every program, unless they were adopted. The order matters: what ends a state comes
-    /// before what begins it. Those that are attached twice may see an event together with a dead agent's, since
-    /// only one of all copies counts it; those that only count must not.
+    /// before what begins it. Those that keep the map may see an event together with a dead agent's, since only one of
+    /// all copies counts it; those that only count must not.
     ///
     /// # Errors
     /// The program the kernel refused; [`Loaded::remove`] takes away those before it.
@@ -220,9 +222,9 @@ impl Loaded {
         let (sets, error) =
             (Sets::below(&pins), |source| HookError::PinFolder { path: pins.clone(), source });
         sets.begin().map_err(error)?;
-        self.attach_where(&sets, |attach| attach.is_twice)?;
+        self.attach_where(&sets, |attach| attach.keeps_map)?;
         sets.detach_complete().map_err(error)?;
-        self.attach_where(&sets, |attach| !attach.is_twice)?;
+        self.attach_where(&sets, |attach| !attach.keeps_map)?;
         sets.end(self.build).map_err(error)?;
         fault::point("attach.done");
         Ok(())
@@ -230,7 +232,9 @@ impl Loaded {
 
     fn attach_where(&mut self, sets: &Sets<'_>, is_meant: fn(&Attach) -> bool) -> Result<(), HookError> {
         for (nth, attach) in self.coverage.attach.iter().enumerate().filter(|(_, attach)| is_meant(attach)) {
-            for (ebpf, name) in self.copies.iter_mut().zip(attach.pins()) {
+            // Of a program with one copy it is the one that waits for no note.
+            let others = self.copies.len().saturating_sub(attach.copies);
+            for (ebpf, name) in self.copies.iter_mut().skip(others).zip(attach.pins()) {
                 self.links.push(sets.pin(nth, &name, attach_program(ebpf, attach)?)?);
             }
             fault::point("attach.half");
@@ -277,7 +281,8 @@ impl Loaded {
             reports[*attach].add(program.as_fd(), *verified);
         }
         for (report, attach) in reports.iter_mut().zip(&self.coverage.attach) {
-            let copies = self.copies.iter().take(attach.copies());
+            let others = self.copies.len().saturating_sub(attach.copies);
+            let copies = self.copies.iter().skip(others);
             for program in copies.filter_map(|ebpf| ebpf.program(attach.program)) {
                 let verified = program.info().ok().and_then(|info| info.verified_instruction_count());
                 if let Ok(fd) = program.fd() {

@@ -13,7 +13,7 @@ mod preempt;
 use std::path::PathBuf;
 
 pub use load::{Hooks, Loaded, Origin};
-pub use preempt::can_preempt;
+pub use preempt::{Preemption, preemption};
 
 /// Why the probes are not running. The agent then runs on cgroup files alone and says so.
 #[derive(Debug, thiserror::Error)]

@@ -11,9 +11,9 @@ use super::{Facts, HookFacts, capabilities};
 use crate::{
     act::writeback,
     hooks::{
-        can_preempt,
         coverage::cover,
         facts::{VMLINUX_BTF, read_facts},
+        preemption,
     },
     root::{CGROUP_ROOT, Root, cgroup_file},
     sense::{self, zswap::PARAMETERS},
@@ -81,7 +81,7 @@ fn hooks(root: &Root) -> HookFacts {
         Ok(facts) => facts,
         Err(error) => return HookFacts::Unreadable(error.to_string()),
     };
-    match cover(&facts, can_preempt(root)) {
+    match cover(&facts, preemption(root)) {
         Ok(coverage) => HookFacts::Covered {
             programs: coverage.attach.len(),
             lost: coverage.lost,

@@ -1,7 +1,10 @@
 //! Which program goes on which function of this kernel, and what is lost where none fits. Pure: facts in,
 //! plan out; a feature is asked for, never a version.
 
-use super::facts::{Facts, Returns};
+use super::{
+    facts::{Facts, Returns},
+    preempt::Preemption,
+};
 
 /// Where a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,21 +24,19 @@ pub struct Attach {
     pub function: String,
     /// Before or after it.
     pub at: At,
-    /// Whether it is attached twice, against skipped runs.
-    pub is_twice: bool,
+    /// Whether the map would be wrong without it. It then changes a slot exactly once, however many copies there are;
+    /// others count each run.
+    pub keeps_map: bool,
+    /// Copies that are attached: the kernel skips a program on a CPU where a preempted task is still inside it; two
+    /// were never skipped together in any measured run.
+    pub copies: usize,
 }
 
 impl Attach {
-    /// Copies that are attached: the kernel skips a program on a CPU where a preempted task is still inside it; two
-    /// were never skipped together in any measured run.
-    pub fn copies(&self) -> usize {
-        if self.is_twice { 2 } else { 1 }
-    }
-
     /// Names of the pins of its links, by copy. No dots: bpffs keeps them for itself.
     pub fn pins(&self) -> impl Iterator<Item = String> {
         let program = self.program;
-        (0..self.copies()).map(move |copy| format!("{program}-{copy}"))
+        (0..self.copies).map(move |copy| format!("{program}-{copy}"))
     }
 }
 
@@ -49,6 +50,8 @@ struct Hook {
 enum Need {
     /// Without it the map would be wrong: no probes at all then.
     Map,
+    /// The same. It is called with a lock held, unless the kernel has this function.
+    MapLocked { unless: &'static str },
     /// Without it this is lost.
     Or(&'static str),
     /// The same, and attached once: it only counts.
@@ -88,9 +91,6 @@ fn folio_and_entry(parameters: &[String], _: Returns) -> bool {
 fn cache_insert(parameters: &[String], returns: Returns) -> bool {
     parameters.len() == 4 && folio_first(parameters, returns) && returns == Returns::Int
 }
-fn says_stored(parameters: &[String], returns: Returns) -> bool {
-    parameters.len() == 1 && returns == Returns::Bool
-}
 fn walk_callback(parameters: &[String], returns: Returns) -> bool {
     parameters.len() == 3 && returns == Returns::Int
 }
@@ -118,7 +118,7 @@ const fn way(
 
 /// In the order of attaching: what ends a state before what begins it, so that nothing begun while we attach
 /// is missed when it ends.
-const HOOKS: [Hook; 15] = [
+const HOOKS: [Hook; 14] = [
     Hook {
         sees: "swap areas switched on",
         need: Need::Map,
@@ -141,7 +141,8 @@ const HOOKS: [Hook; 15] = [
     },
     Hook {
         sees: "slots freed",
-        need: Need::Map,
+        // With caches of freed slots (mm/swap_slots.c, up to 6.14) they are freed before the cluster's lock is taken.
+        need: Need::MapLocked { unless: "free_swap_slot" },
         ways: &[way("zswap_invalidate", "zswap_invalidate", At::Entry, always)],
     },
     Hook {
@@ -174,11 +175,6 @@ const HOOKS: [Hook; 15] = [
             way("shrink_memcg_cb", "shrink_memcg_cb", At::Exit, walk_callback),
             way("shrink_memcg_cb_lock", "shrink_memcg_cb", At::Exit, locked_walk_callback),
         ],
-    },
-    Hook {
-        sees: "stores refused",
-        need: Need::OrOnce("a write-back round can only guess how many stores of others it refuses"),
-        ways: &[way("zswap_store", "zswap_store", At::Exit, says_stored)],
     },
     Hook {
         sees: "pages read out of zswap",
@@ -227,11 +223,11 @@ pub struct Coverage {
     pub lost: Vec<String>,
 }
 
-/// Decides what to attach, and how often: a kernel that cannot preempt a task inside a program skips none.
+/// Decides what to attach, and how often: a program in which this kernel preempts no task is never skipped.
 ///
 /// # Errors
 /// The things without which the map would be wrong and that this kernel gives no way to see.
-pub fn cover(facts: &Facts, can_preempt: bool) -> Result<Coverage, Vec<String>> {
+pub fn cover(facts: &Facts, preemption: Preemption) -> Result<Coverage, Vec<String>> {
     let (mut coverage, mut missing) = (Coverage::default(), Vec::new());
     for hook in HOOKS.iter().chain([&STORED]) {
         let way = hook.ways.iter().find(|way| {
@@ -245,15 +241,27 @@ pub fn cover(facts: &Facts, can_preempt: bool) -> Result<Coverage, Vec<String>> 
                 program: way.program,
                 function: way.function.to_owned(),
                 at: way.at,
-                is_twice: can_preempt && !matches!(need, Need::OrOnce(_)),
+                keeps_map: !matches!(need, Need::OrOnce(_)),
+                copies: if can_be_skipped(need, facts, preemption) { 2 } else { 1 },
             }),
-            (None, Need::Map) => missing.push(hook.sees.to_owned()),
+            (None, Need::Map | Need::MapLocked { .. }) => missing.push(hook.sees.to_owned()),
             (None, Need::Or(loss) | Need::OrOnce(loss)) if coverage.lost.iter().any(|said| said == loss) => {}
             (None, Need::Or(loss) | Need::OrOnce(loss)) => coverage.lost.push((*loss).to_owned()),
             (None, Need::Extra) => {}
         }
     }
     if missing.is_empty() { Ok(coverage) } else { Err(missing) }
+}
+
+/// Whether a run that matters can be skipped.
+fn can_be_skipped(need: &Need, facts: &Facts, preemption: Preemption) -> bool {
+    match need {
+        Need::OrOnce(_) => false,
+        Need::MapLocked { unless } if !facts.functions.contains_key(*unless) => {
+            preemption == Preemption::Anywhere
+        }
+        Need::Map | Need::MapLocked { .. } | Need::Or(_) | Need::Extra => preemption > Preemption::Never,
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ fn facts(functions: &[(&str, &str, Returns)]) -> Facts {
     Facts { functions, globals: BTreeMap::new(), cast: 1 }
 }
 
-const COMMON: [(&str, &str, Returns); 10] = [
+const COMMON: [(&str, &str, Returns); 9] = [
     ("memory_current_read", "css cft", Returns::Int),
     ("shrink_worker", "w", Returns::Void),
     ("list_lru_add", "lru item nid memcg", Returns::Bool),
@@ -25,7 +25,6 @@ const COMMON: [(&str, &str, Returns); 10] = [
     ("zswap_swapoff", "type", Returns::Void),
     ("swap_show", "swap v", Returns::Int),
     ("zswap_load", "folio", Returns::Int),
-    ("zswap_store", "folio", Returns::Bool),
 ];
 
 fn kernel(own: &[(&str, &str, Returns)]) -> Facts {
@@ -42,6 +41,7 @@ fn older() -> Facts {
         ("__mem_cgroup_try_charge_swap", "folio entry", Returns::Int),
         ("add_to_swap_cache", "folio entry gfp shadowp", Returns::Int),
         ("swap_entry_range_free", "si entry nr_pages", Returns::Void),
+        ("free_swap_slot", "entry", Returns::Void),
     ])
 }
 
@@ -66,7 +66,12 @@ fn newest() -> Facts {
 }
 
 fn programs(facts: &Facts) -> Vec<&'static str> {
-    cover(facts, true).expect("covered").attach.iter().map(|attach| attach.program).collect()
+    cover(facts, Preemption::OutsideLocks)
+        .expect("covered")
+        .attach
+        .iter()
+        .map(|attach| attach.program)
+        .collect()
 }
 
 #[test]
@@ -84,20 +89,17 @@ fn each_kernel_gets_the_programs_of_its_prototypes() {
 
 #[test]
 fn what_keeps_the_map_is_attached_twice_and_only_where_a_run_can_be_skipped() {
+    let twice = |facts: &Facts, preemption| -> Vec<&str> {
+        let attach = cover(facts, preemption).expect("covered").attach;
+        attach.iter().filter(|attach| attach.copies == 2).map(|attach| attach.program).collect()
+    };
     for facts in [older(), newer(), newest()] {
-        let copies = |can_preempt| {
-            let attach = cover(&facts, can_preempt).expect("covered").attach;
-            attach
-                .into_iter()
-                .filter(|attach| attach.is_twice)
-                .map(|attach| attach.program)
-                .collect::<Vec<_>>()
-        };
-        assert!(
-            ["zswap_invalidate", "zswap_load", "list_lru_add"].iter().all(|name| copies(true).contains(name))
-        );
-        assert!(!copies(true).iter().any(|name| name.contains("shrink") || name.contains("swapin")));
-        assert_eq!(copies(false), Vec::<&str>::new());
+        let outside = twice(&facts, Preemption::OutsideLocks);
+        assert!(["zswap_load", "list_lru_add"].iter().all(|name| outside.contains(name)));
+        assert!(!outside.iter().any(|name| name.contains("shrink") || name.contains("swapin")));
+        assert_eq!(outside.contains(&"zswap_invalidate"), facts == older(), "it is called with a lock held");
+        assert!(twice(&facts, Preemption::Anywhere).contains(&"zswap_invalidate"));
+        assert_eq!(twice(&facts, Preemption::Never), Vec::<&str>::new());
     }
 }
 
@@ -111,12 +113,13 @@ fn stores_are_attached_last() {
 #[test]
 fn one_function_less_is_either_refused_or_said() {
     for whole in [older(), newer(), newest()] {
-        let full = cover(&whole, true).expect("covered");
+        let full = cover(&whole, Preemption::OutsideLocks).expect("covered");
         assert_eq!(full.lost, Vec::<String>::new());
-        for function in whole.functions.keys().filter(|name| *name != "swap_entry_range_free") {
+        let own = |name: &&String| !["swap_entry_range_free", "free_swap_slot"].contains(&name.as_str());
+        for function in whole.functions.keys().filter(own) {
             let mut less = whole.clone();
             less.functions.remove(function);
-            match cover(&less, true) {
+            match cover(&less, Preemption::OutsideLocks) {
                 Ok(coverage) if function == "folio_alloc_swap" && whole == older() => {
                     assert_eq!(coverage, full, "it was of no use there");
                 }
@@ -140,5 +143,5 @@ fn a_function_that_changed_its_arguments_is_not_trusted() {
     assert!(!programs(&facts).contains(&"swap_entry_range_free"));
     let mut facts = newer();
     facts.functions.get_mut("list_lru_add").expect("is there").parameters = vec!["lru".into(), "item".into()];
-    assert_eq!(cover(&facts, true), Err(vec!["pages stored in zswap".to_owned()]));
+    assert_eq!(cover(&facts, Preemption::OutsideLocks), Err(vec!["pages stored in zswap".to_owned()]));
 }
