@@ -29,11 +29,11 @@ pub struct Control {
     pub written_back_cold: u64,
     /// The age a round asks for, in seconds; set before each round.
     pub cold_after: u64,
-    /// While not 0: pages are counted in the next two, but those of the process with this id.
+    /// While not 0: stores are counted in the next two, but those of the process with this id.
     pub watch_stores: u64,
-    /// Pages that zswap took while watched.
+    /// Stores that zswap took while watched: calls, a large folio is one.
     pub stores_taken: u64,
-    /// Pages that zswap refused while watched: they went to the device, or stayed in memory.
+    /// Stores that zswap refused while watched: calls, a large folio is one.
     pub stores_refused: u64,
     /// When `written_back_pages` reaches this, the agent is woken once; 0 means never.
     pub written_back_alarm: u64,

@@ -1,8 +1,10 @@
-//! zswap's shrinking: when its worker runs, what it looks at and leaves alone. What it writes back is seen in `swapout`.
+//! zswap's shrinking: when its worker runs, what it looks at and leaves alone, and whom a round refuses a store. What it
+//! writes back is seen in `swapout`.
 
 use core::mem::offset_of;
 
 use aya_ebpf::{
+    helpers::bpf_get_current_pid_tgid,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
@@ -45,6 +47,26 @@ pub fn shrink_worker_exit(_ctx: FExitContext) -> i32 {
         unsafe {
             let begun = peek(&raw const (*control).worker_begun);
             core::ptr::write_volatile(&raw mut (*control).worker_ended, begun);
+        }
+    }
+    0
+}
+
+/// `zswap_store(folio)` returned, for a round that refuses stores for moments. A statistic only: attached once.
+#[fexit]
+pub fn zswap_store(ctx: FExitContext) -> i32 {
+    if let Some(control) = control() {
+        // SAFETY: a field of a map value.
+        let but = unsafe { peek(&raw const (*control).watch_stores) };
+        if but != 0 && bpf_get_current_pid_tgid() >> 32 != but {
+            // A `bool`: only the low byte counts.
+            let is_taken = ctx.arg::<u64>(1) & 0xff != 0;
+            let counter = if is_taken {
+                offset_of!(Control, stores_taken)
+            } else {
+                offset_of!(Control, stores_refused)
+            };
+            add(control, counter, 1);
         }
     }
     0

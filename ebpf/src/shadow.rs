@@ -8,7 +8,7 @@ use core::{
 };
 
 use aya_ebpf::helpers::{
-    bpf_get_current_pid_tgid, bpf_ktime_get_ns,
+    bpf_ktime_get_ns,
     generated::{bpf_jiffies64, bpf_loop},
 };
 use swaptier_common::{
@@ -79,18 +79,6 @@ pub(crate) fn control() -> Option<*mut Control> {
 pub(crate) fn wake(kind: Kind, a: u32, b: u64) {
     let event = Event { kind: kind as u32, a, b };
     let _lost_when_full = EVENTS.output(&event, 0);
-}
-
-/// Counts pages that zswap took or refused while a round asks for it, but for those its own process offers.
-#[inline(always)]
-pub(crate) fn watch(counter: usize, pages: u64) -> Option<()> {
-    let control = control()?;
-    // SAFETY: a field of a map value.
-    let but = unsafe { peek(&raw const (*control).watch_stores) };
-    if but != 0 && bpf_get_current_pid_tgid() >> 32 != but {
-        add(control, counter, pages);
-    }
-    Some(())
 }
 
 /// Sounds the write-back alarm.

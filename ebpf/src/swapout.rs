@@ -20,7 +20,7 @@ use crate::{
     copies::{is_second, is_seen_to, note_down, notes, says},
     kernel::{Owner, folio_entry, folio_pages},
     shadow::{
-        Each, Place, add, control, count_age, count_drop, counters, counters_of, each, now, peek, ring, watch,
+        Each, Place, add, control, count_age, count_drop, counters, counters_of, each, now, peek, ring,
     },
 };
 
@@ -126,10 +126,6 @@ fn ended(folio: *const u8, returned: i32) -> Option<()> {
     if is_written && says(offset_of!(Notes, in_zswap), entry) {
         return None;
     }
-    // Refused by zswap, and not to be written to the device either. Had it been, its way there has told.
-    if !is_written && !is_second() {
-        watch(offset_of!(Control, stores_refused), u64::from(folio_pages(folio)));
-    }
     let place = Place::of(entry, false)?;
     if is_written && place.get(0).state() == State::Zswap {
         return None;
@@ -207,7 +203,6 @@ fn written(folio: *const u8) -> Option<()> {
     let owner = Owner::of_folio(folio);
     let mut direct = Direct { place, owner: owner.index, now, pages: 0 };
     each(pages, &mut direct);
-    watch(offset_of!(Control, stores_refused), direct.pages);
     add(counters_of(owner)?, offset_of!(Counters, direct_pages), direct.pages);
     Some(())
 }

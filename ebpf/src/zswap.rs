@@ -6,7 +6,6 @@ use core::mem::offset_of;
 use aya_ebpf::{macros::fentry, programs::FEntryContext};
 use swaptier_common::{
     cgroup::Counters,
-    control::Control,
     notes::Notes,
     slot::{LOADED, State, Word},
 };
@@ -17,7 +16,7 @@ use crate::{
         Owner, ZSWAP_ENTRY, ZSWAP_ENTRY_LENGTH, ZSWAP_ENTRY_LRU, ZSWAP_ENTRY_SWPENTRY, ZSWAP_LIST_LRU, cast,
         folio_entry, load,
     },
-    shadow::{Place, add, count_age, count_drop, counters, counters_of, drop_from, now, watch},
+    shadow::{Place, add, count_age, count_drop, counters, counters_of, drop_from, now},
 };
 
 /// `list_lru_add(lru, item, nid, memcg)` on zswap's own list: the last step of storing one page, with the
@@ -34,7 +33,6 @@ pub fn list_lru_add(ctx: FEntryContext) -> i32 {
         {
             write(notes, offset_of!(Notes, in_zswap), entry);
             note_down(notes, NOTE, item);
-            watch(offset_of!(Control, stores_taken), 1);
         }
     }
     0

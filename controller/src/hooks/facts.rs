@@ -11,12 +11,13 @@ use super::HookError;
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Functions the probes may be attached to, on any kernel, or whose presence tells how others are called.
-pub const FUNCTIONS: [&str; 18] = [
+pub const FUNCTIONS: [&str; 19] = [
     "memory_current_read",
     "shrink_worker",
     "shrink_memcg_cb",
     "list_lru_add",
     "zswap_load",
+    "zswap_store",
     "zswap_invalidate",
     "free_swap_slot",
     "zswap_folio_swapin",

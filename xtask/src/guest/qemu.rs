@@ -19,6 +19,8 @@ const PACKAGE: &str = "qemu-system-x86";
 /// 7.2 ran into breakpoints and calls that were not there any more (`Oops: int3`, a call of address 0) within seconds
 /// where 10.0 swapped 1.7 million pages under the same patching.
 const FIRST_GOOD: (u32, u32) = (8, 1);
+/// Overrides the choice.
+const VARIABLE: &str = "SWAPTIER_QEMU";
 /// Which suite's is fetched.
 const SUITE: Suite = Suite { name: "trixie", archive: Archive::Debian };
 
@@ -31,8 +33,11 @@ pub(super) struct Qemu {
 }
 
 impl Qemu {
-    /// Finds it, or fetches it.
+    /// Finds it, or fetches it. `SWAPTIER_QEMU` names another, whatever its version.
     pub(super) fn get() -> Result<Self> {
+        if let Some(path) = std::env::var_os(VARIABLE) {
+            return Self::new(vec![path]).with_context(|| format!("the program {VARIABLE} names"));
+        }
         let own = setup::program(PROGRAM).ok().and_then(|path| Self::new(vec![path.into()]).ok());
         if let Some(own) = own.filter(|own| parse_version(&own.version).is_some_and(|it| it >= FIRST_GOOD)) {
             return Ok(own);

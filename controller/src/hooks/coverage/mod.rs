@@ -91,6 +91,9 @@ fn folio_and_entry(parameters: &[String], _: Returns) -> bool {
 fn cache_insert(parameters: &[String], returns: Returns) -> bool {
     parameters.len() == 4 && folio_first(parameters, returns) && returns == Returns::Int
 }
+fn says_stored(parameters: &[String], returns: Returns) -> bool {
+    parameters.len() == 1 && returns == Returns::Bool
+}
 fn walk_callback(parameters: &[String], returns: Returns) -> bool {
     parameters.len() == 3 && returns == Returns::Int
 }
@@ -118,7 +121,7 @@ const fn way(
 
 /// In the order of attaching: what ends a state before what begins it, so that nothing begun while we attach
 /// is missed when it ends.
-const HOOKS: [Hook; 14] = [
+const HOOKS: [Hook; 15] = [
     Hook {
         sees: "swap areas switched on",
         need: Need::Map,
@@ -175,6 +178,11 @@ const HOOKS: [Hook; 14] = [
             way("shrink_memcg_cb", "shrink_memcg_cb", At::Exit, walk_callback),
             way("shrink_memcg_cb_lock", "shrink_memcg_cb", At::Exit, locked_walk_callback),
         ],
+    },
+    Hook {
+        sees: "stores refused",
+        need: Need::OrOnce("a write-back round can only guess how many stores of others it refuses"),
+        ways: &[way("zswap_store", "zswap_store", At::Exit, says_stored)],
     },
     Hook {
         sees: "pages read out of zswap",

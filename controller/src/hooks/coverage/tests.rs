@@ -15,7 +15,7 @@ fn facts(functions: &[(&str, &str, Returns)]) -> Facts {
     Facts { functions, globals: BTreeMap::new(), cast: 1 }
 }
 
-const COMMON: [(&str, &str, Returns); 9] = [
+const COMMON: [(&str, &str, Returns); 10] = [
     ("memory_current_read", "css cft", Returns::Int),
     ("shrink_worker", "w", Returns::Void),
     ("list_lru_add", "lru item nid memcg", Returns::Bool),
@@ -25,6 +25,7 @@ const COMMON: [(&str, &str, Returns); 9] = [
     ("zswap_swapoff", "type", Returns::Void),
     ("swap_show", "swap v", Returns::Int),
     ("zswap_load", "folio", Returns::Int),
+    ("zswap_store", "folio", Returns::Bool),
 ];
 
 fn kernel(own: &[(&str, &str, Returns)]) -> Facts {
