@@ -88,8 +88,10 @@ pub(in crate::guest) struct Line {
     misses: u64,
     /// Slots whose word the agent corrected.
     repaired: u64,
-    /// Sum of all absolute differences, of all figures in all phases.
-    pub(in crate::guest) diff: u64,
+    /// Sum of all absolute differences, in all phases, of what is there, and of events counted too often.
+    diff: u64,
+    /// Events not counted by the end of the worst phase.
+    uncounted: u64,
     /// Events the probes could not enter.
     lost_events: u64,
     /// Quiet phases compared.
@@ -106,7 +108,7 @@ pub(super) fn run(options: &Options) -> Result<bool> {
     let mut watch = Watch::set()?;
     if !options.json {
         println!(
-            "scenario                phases  pages by map  by kernel  bytes by map  by kernel  misses  diff"
+            "scenario                phases  pages by map  by kernel  bytes by map  by kernel  misses  diff  uncounted"
         );
     }
     let mut is_exact = true;
@@ -115,7 +117,7 @@ pub(super) fn run(options: &Options) -> Result<bool> {
         match watch.measure(scenario) {
             Ok(line) => {
                 show(&line, options.json)?;
-                is_exact &= line.diff == 0;
+                is_exact &= line.is_exact();
             }
             Err(error) => {
                 eprintln!("{}: not carried out: {error:#}", scenario.name);
@@ -143,7 +145,11 @@ pub(in crate::guest) fn demand(names: &[&str]) -> Result<u64> {
         );
         skipped += line.misses;
         let (phase, figures) = (&line.phase, &line.figures);
-        ensure!(line.diff == 0, "{name}: {} off; {phase}: map and kernel have {figures:?}", line.diff);
+        let (diff, uncounted) = (line.diff, line.uncounted);
+        ensure!(
+            line.is_exact(),
+            "{name}: {diff} off, {uncounted} events not counted; {phase}: map and kernel have {figures:?}"
+        );
     }
     for (program, found) in bpf::programs()?.iter().filter(|(_, found)| found.recursion_misses > 0) {
         println!("    {program}: {} runs of one copy skipped", found.recursion_misses);
@@ -190,10 +196,25 @@ impl Watch {
     }
 }
 
+/// Of so many stores one may go uncounted where runs of probes are skipped: both copies of a program can be, when two tasks are
+/// preempted in them on one processor.
+const STORES_FOR_ONE: u64 = 10_000;
+
+impl Line {
+    /// Whether the map is right, and no more events are missing than can be expected.
+    fn is_exact(&self) -> bool {
+        let stored = self.figures.get("stored").map_or(0, |[_, kernel]| *kernel);
+        let may_miss = if self.misses > 0 { stored / STORES_FOR_ONE } else { 0 };
+        self.diff == 0 && self.uncounted <= may_miss
+    }
+}
+
 fn line(scenario: &'static str, phases: &[Phase], before: &Pulse, after: &Pulse) -> Line {
     let most = phases
         .iter()
-        .max_by_key(|p| (p.diff(), ["stored", "zswap_pages", "slots"].map(|name| p.figure(name)[1])))
+        .max_by_key(|p| {
+            (p.diff() + p.uncounted(), ["stored", "zswap_pages", "slots"].map(|name| p.figure(name)[1]))
+        })
         .cloned()
         .unwrap_or_default();
     let bytes = most.figures.get("zswap_bytes").copied();
@@ -207,6 +228,7 @@ fn line(scenario: &'static str, phases: &[Phase], before: &Pulse, after: &Pulse)
         misses: after.recursion_misses.saturating_sub(before.recursion_misses),
         repaired: after.repaired.saturating_sub(before.repaired),
         diff: phases.iter().map(Phase::diff).sum(),
+        uncounted: phases.iter().map(Phase::uncounted).max().unwrap_or_default(),
         lost_events: after.missed_events.saturating_sub(before.missed_events),
         phases: phases.len(),
         phase: most.name,
@@ -221,7 +243,7 @@ fn show(line: &Line, json: bool) -> Result<()> {
     }
     let bytes = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |v| v.to_string());
     println!(
-        "{:<23} {:>6}  {:>12}  {:>9}  {:>12}  {:>9}  {:>6}  {:>4}",
+        "{:<23} {:>6}  {:>12}  {:>9}  {:>12}  {:>9}  {:>6}  {:>4}  {:>9}",
         line.scenario,
         line.phases,
         line.map_pages,
@@ -229,7 +251,8 @@ fn show(line: &Line, json: bool) -> Result<()> {
         bytes(line.map_bytes),
         bytes(line.kernel_bytes),
         line.misses,
-        line.diff
+        line.diff,
+        line.uncounted
     );
     Ok(())
 }
@@ -260,6 +283,20 @@ mod tests {
     fn without_a_difference_the_phase_with_most_pages_is_shown() {
         let phases = [phase("small", &[("zswap_pages", [1, 1])]), phase("large", &[("zswap_pages", [9, 9])])];
         assert_eq!(line("x", &phases, &Pulse::default(), &Pulse::default()).phase, "large");
+    }
+
+    #[test]
+    fn an_event_may_be_missed_only_where_runs_were_skipped_and_few_of_many() {
+        let worked = |stored, misses| {
+            let phases = [phase("worked", &[("stored", stored), ("zswap_pages", [5, 5])])];
+            let after = Pulse { recursion_misses: misses, ..Pulse::default() };
+            line("x", &phases, &Pulse::default(), &after)
+        };
+        assert!(worked([70_307, 70_308], 900).is_exact());
+        assert!(!worked([70_307, 70_308], 0).is_exact(), "no run was skipped");
+        assert!(!worked([70_300, 70_308], 900).is_exact(), "too many");
+        assert!(!worked([70_309, 70_308], 900).is_exact(), "counted twice");
+        assert_eq!(worked([70_307, 70_308], 900).uncounted, 1);
     }
 
     #[test]
