@@ -46,7 +46,7 @@ pub(super) fn four_cgroups(watch: &mut Watch) -> Result<()> {
     let mut tasks = fill(&cgroups.iter().collect::<Vec<_>>())?;
     for cgroup in &cgroups {
         cgroup.set("memory.zswap.max", "4M")?;
-        cgroup.set("memory.max", "16M")?;
+        cgroup.set("memory.max", "20M")?;
     }
     work(&mut tasks)?;
     for (name, cgroup) in names.iter().zip(&cgroups) {
