@@ -95,7 +95,7 @@ impl Scene {
         let hot_work = Workload::spawn(&hot, "--hot 1M --warm 0 --cold 4M --commands --seed 6")?;
         let mut scene =
             Scene { survivor: None, crowd: None, cold_work, hot_work, cold, hot, beside, _stage: stage };
-        scene.refill()?;
+        scene.refill(|| Ok(true))?;
         Ok(scene)
     }
 
@@ -104,8 +104,8 @@ impl Scene {
         Host::read()
     }
 
-    /// Brings the pages of both into zswap, stored anew.
-    pub(super) fn refill(&mut self) -> Result<()> {
+    /// Brings the pages of both into zswap, stored anew, while `goes_on`: a limit that was left low keeps them out.
+    fn refill(&mut self, mut goes_on: impl FnMut() -> Result<bool>) -> Result<()> {
         for (work, cgroup, pages) in
             [(&mut self.cold_work, &self.cold, 1_500), (&mut self.hot_work, &self.hot, 800)]
         {
@@ -114,7 +114,7 @@ impl Scene {
                 work.command("write cold")?;
                 work.command("pageout cold")?;
                 // The flush of memory.stat may lag behind by two seconds.
-                Ok(cgroup.stat("zswapped")? / page_size() > pages)
+                Ok(cgroup.stat("zswapped")? / page_size() > pages || !goes_on()?)
             })?;
         }
         Ok(())
@@ -189,7 +189,7 @@ impl Scene {
         }
         while goes_on(agent)? {
             ensure!(Instant::now() < until, "not reached in {} s{}", PATIENCE.as_secs(), agent.complaints());
-            self.refill()?;
+            self.refill(|| goes_on(agent))?;
             std::thread::sleep(Duration::from_millis(1200));
             if goes_on(agent)? {
                 let arguments = [
