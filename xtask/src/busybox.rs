@@ -24,7 +24,7 @@ pub(crate) fn get() -> Result<PathBuf> {
     if let Some(path) = INSTALLED.iter().map(PathBuf::from).find(|path| is_static(path)) {
         return Ok(path);
     }
-    let dir = apt::tree("busybox", SUITE, "", |apt| Ok(vec![apt.newest("busybox-static")?]))?;
+    let dir = apt::tree("busybox", SUITE, |apt| Ok(vec![apt.newest("busybox-static")?]))?;
     let found = ["bin/busybox", "usr/bin/busybox"]
         .map(|path| dir.join(path))
         .into_iter()

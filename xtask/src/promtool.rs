@@ -44,8 +44,7 @@ fn get() -> Result<PathBuf> {
     if let Ok(own) = setup::program("promtool") {
         return Ok(own);
     }
-    // Its server alone is 110 MB, and only the one program is wanted.
-    let dir = apt::tree("promtool", SUITE, "./usr/bin/promtool", |apt| Ok(vec![apt.newest("prometheus")?]))?;
+    let dir = apt::tree("promtool", SUITE, |apt| Ok(vec![apt.newest("prometheus")?]))?;
     let program = dir.join("usr/bin/promtool");
     ensure!(program.is_file(), "{} holds no promtool; please delete that folder", dir.display());
     Ok(program)

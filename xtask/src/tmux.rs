@@ -27,7 +27,7 @@ const FILES: [&str; 9] = [
 
 /// The files for the guest: on the host, in the guest.
 pub(crate) fn files() -> Result<Vec<(PathBuf, String)>> {
-    let dir = apt::tree("tmux", SUITE, "", |apt| PACKAGES.iter().map(|name| apt.newest(name)).collect())?;
+    let dir = apt::tree("tmux", SUITE, |apt| PACKAGES.iter().map(|name| apt.newest(name)).collect())?;
     let mut found = Vec::new();
     collect(&dir, &mut found)?;
     FILES.iter().map(|name| place(&found, name)).collect::<Option<_>>().with_context(|| {

@@ -43,7 +43,7 @@ type Logger = EbpfLogger<&'static dyn log::Log>;
 
 /// Running probes.
 pub(super) struct Probes {
-    /// Whether what keeps the map is attached twice.
+    /// Where this kernel could preempt a task when the programs were attached.
     preemption: Preemption,
     loaded: Loaded,
     map: ShadowMap,

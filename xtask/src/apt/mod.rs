@@ -18,7 +18,7 @@ use crate::{paths, say};
 /// Lists younger than this are not fetched again.
 const FRESH: Duration = Duration::from_secs(12 * 3600);
 pub(crate) use mirrors::is_known as is_mirror_known;
-pub(crate) use tree::{tree, unpack};
+pub(crate) use tree::tree;
 
 /// Where the package debian-archive-keyring puts the keys.
 pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -96,9 +96,19 @@ impl Apt {
         Ok(plan.lines().filter_map(parse_planned).collect())
     }
 
+    /// Downloads packages into `dir` and unpacks them, one over the other, into `tree`.
+    pub(crate) fn unpack(&self, packages: &[Package], dir: &Path, tree: &Path) -> Result<()> {
+        paths::create(tree)?;
+        for (package, file) in packages.iter().zip(self.download(packages, dir)?) {
+            let label = format!("unpacking {}", package.name);
+            say::run(&label, Command::new("dpkg").arg("-x").arg(file).arg(tree))?;
+        }
+        Ok(())
+    }
+
     /// Downloads packages into `dir` and returns their files in the same order. apt checks their hashes against the signed
     /// list.
-    pub(crate) fn download(&self, packages: &[Package], dir: &Path) -> Result<Vec<PathBuf>> {
+    fn download(&self, packages: &[Package], dir: &Path) -> Result<Vec<PathBuf>> {
         paths::create(dir)?;
         let label = match packages {
             [package] => format!("downloading {} {}", package.name, package.version),

@@ -42,7 +42,7 @@ impl Qemu {
         if let Some(own) = own.filter(|own| parse_version(&own.version).is_some_and(|it| it >= FIRST_GOOD)) {
             return Ok(own);
         }
-        let tree = apt::tree("qemu", SUITE, "", |apt| apt.with_dependencies(PACKAGE))?;
+        let tree = apt::tree("qemu", SUITE, |apt| apt.with_dependencies(PACKAGE))?;
         Self::new(words(&tree)).with_context(|| format!("{} is of no use; please delete it", tree.display()))
     }
 

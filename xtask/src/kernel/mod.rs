@@ -8,13 +8,12 @@ pub(crate) mod modules;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::slice;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::apt::{Apt, Archive, Package, Suite};
-use crate::{apt, paths, say};
+use crate::{paths, say};
 
 /// Where kernels are looked for, in this order: the small lists first, the two whole distributions last.
 /// The first suite with a complete kernel of the series is taken.
@@ -117,11 +116,7 @@ fn fetch_one(apt: &Apt, suite: Suite, candidate: &choose::Candidate, dir: &Path)
     let unfinished = parent.join(format!("unfinished-{}", candidate.release));
     let _ = fs::remove_dir_all(&unfinished);
     let tree = unfinished.join("tree");
-    paths::create(&tree)?;
-    for package in &candidate.packages {
-        let files = apt.download(slice::from_ref(package), &unfinished)?;
-        files.iter().try_for_each(|file| apt::unpack(package, file, &tree, ""))?;
-    }
+    apt.unpack(&candidate.packages, &unfinished, &tree)?;
     let done = unfinished.join("kernel");
     arrange(&tree, &done, &candidate.release)?;
     let mut depmod = Command::new(crate::setup::program("depmod")?);

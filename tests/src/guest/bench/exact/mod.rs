@@ -1,5 +1,6 @@
 //! Is the shadow map what the kernel has? Each scenario brings one kind of page, or one kind of trouble, into swap, and
-//! in its quiet phases every figure of the map is compared with the kernel's own. A difference of 1 is a failure.
+//! in its quiet phases every figure of the map is compared with the kernel's own. A difference of 1 is a
+//! failure; of the events one in 10,000 may be uncounted where runs of probes are skipped.
 //!
 //! `reading` takes both sides and compares · `kinds` kinds of page · `places` zswap and areas that come and go ·
 //! `lives` processes and cgroups that come and go · `crowd` several at once, and the root cgroup
