@@ -2,7 +2,7 @@
 //!
 //! `SWAPTIER_FAULT=NAME[:NTH][@WHOM]` names one, or several with commas between them. At its NTH passing (the first without) the process sends SIGKILL to
 //! itself; `@parent` means to its parent instead, `@both` to the parent and then to itself: the pump's ways to kill the
-//! agent at a moment only the pump knows. The pump inherits the variable, so its points work too. Without the variable
+//! agent at a moment only the pump knows; at `@panic` it panics. The pump inherits the variable, so its points work too. Without the variable
 //! a point is one load of an atomic. `swaptier-guest bench kill` goes through the table. Callers: every room that acts.
 
 use std::{
@@ -98,6 +98,7 @@ pub const POINTS: &[(&str, &str)] = &[
     ("area.step", "one step of a change of areas is done, others are not"),
     ("area.off.begun", "an area that is to go is about to be switched off"),
     ("area.drain.begun", "an area is noted as off and about to be emptied"),
+    ("top.drawn", "the screen is drawn, the terminal is ours"),
     ("stop.begun", "the agent is told to stop, its socket is gone"),
     ("stop.pump.ended", "the pump is gone, its cgroup is there"),
     ("stop.home.removed", "the pump's cgroup is gone, its record pending"),
@@ -125,6 +126,8 @@ enum Whom {
     Own,
     Parent,
     Both,
+    /// Nobody is killed: the thread panics.
+    Panic,
 }
 
 /// Reads the variable; once, before anything else.
@@ -164,6 +167,7 @@ impl Fault {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let micros = now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1_000;
         eprintln!("swaptier: fault point {} reached at {micros} µs", self.name);
+        assert!(self.whom != Whom::Panic, "fault point {}", self.name);
         use rustix::process::{Signal, getpid, getppid, kill_process};
         let parent = getppid().filter(|parent| !parent.is_init() && self.whom != Whom::Own);
         // A process that is gone is as dead as it should be.
@@ -182,6 +186,7 @@ fn parse(text: &str) -> Option<Fault> {
         None => (text, Whom::Own),
         Some((place, "parent")) => (place, Whom::Parent),
         Some((place, "both")) => (place, Whom::Both),
+        Some((place, "panic")) => (place, Whom::Panic),
         Some(_) => return None,
     };
     let (name, nth) = match place.split_once(':') {

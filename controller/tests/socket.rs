@@ -259,7 +259,7 @@ fn a_subscriber_that_reads_nothing_holds_up_nobody_and_is_dropped() {
 fn an_act_waits_for_the_loop_and_is_told_when_that_has_ended() {
     let world = World::new();
     world.pin(1, 1);
-    assert!(matches!(world.ask(Ask::Reload), Answer::Refused { exit: 1, .. }));
+    assert!(matches!(world.ask(Ask::Reload { dry_run: false }), Answer::Refused { exit: 1, .. }));
 }
 
 #[test]

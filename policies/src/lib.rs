@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod area;
+pub mod close;
 pub mod decide;
 mod event;
 pub mod fate;

@@ -77,3 +77,12 @@ fn no_line_ends_in_white_space_and_every_file_in_a_newline() {
         line.or_else(|| (!text.is_empty() && !text.ends_with('\n')).then(|| "no newline at the end".into()))
     });
 }
+
+#[test]
+fn no_file_is_half_merged() {
+    check(&["rs", "toml", "sh", "md", "yml", "json"], |_, text| {
+        let is_mark = |line: &str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
+        let line = text.lines().position(is_mark);
+        line.map(|index| format!("line {} is a mark of a merge that was not finished", index + 1))
+    });
+}

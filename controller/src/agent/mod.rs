@@ -2,12 +2,15 @@
 //!
 //! `areas` are the swap areas of the configuration, `probes` is the map in its hands, `drift` finds where it errs, `rounds`
 //! the write-back engine. `publish` makes the status, from what the tick saw, what moves (`traffic`), what was done
-//! (`past`) and what all that costs (`own`). What to do is decided in `swaptier_policies`; how a file is changed, in
+//! (`past`) and what all that costs (`own`). `errands` are what clients of the socket have it do, `closing` a way to disk
+//! that is closed by hand. What to do is decided in `swaptier_policies`; how a file is changed, in
 //! `act`.
 
 mod areas;
 mod back;
+mod closing;
 mod drift;
+mod errands;
 mod family;
 mod own;
 mod past;
@@ -26,8 +29,7 @@ use std::{
 
 use anyhow::Context as _;
 use swaptier_policies::{
-    Event, History, MapHealth, Pages, Plan, PolicySet, Seconds, Snapshot, SourceFile, Writeback, decide,
-    violations,
+    Event, History, MapHealth, Plan, PolicySet, Seconds, Snapshot, SourceFile, Writeback, decide, violations,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -48,9 +50,7 @@ use crate::{
     serve::{
         board::Board,
         events::{EventKind, News},
-        protocol::{Answer, Ask},
-        server::{Errand, Server, refused},
-        status::ActionStatus,
+        server::{Errand, Server},
     },
 };
 use areas::Areas;
@@ -105,7 +105,7 @@ pub async fn run(root: Root, options: Options) -> Result<Exit, Failure> {
                 let _client_left = reply.send(answer);
             }
             () = woken(&mut agent.probes) => {}
-            _ = hangup.recv() => drop(agent.reload()),
+            _ = hangup.recv() => drop(agent.reload(false)),
             _ = terminate.recv() => break Exit::Done,
             _ = interrupt.recv() => break Exit::Done,
         }
@@ -135,7 +135,9 @@ struct Agent {
     root: Root,
     options: Options,
     config: Config,
-    policies: PolicySet,
+    policies: Arc<PolicySet>,
+    /// The files they were read from.
+    files: Vec<SourceFile>,
     history: History,
     undo: Arc<Mutex<Undo>>,
     hands: Hands,
@@ -162,6 +164,8 @@ struct Agent {
     taped: u64,
     /// What happened to the swap areas since the last line of the journal.
     events: Vec<Event>,
+    /// The next tick decides, whatever the interval says: the policies are others.
+    is_due: bool,
     /// What each area held at the last decision.
     by_area: BTreeMap<u32, map::AreaScan>,
     /// Why nothing may be written to the swap areas, as a sentence.
@@ -218,7 +222,8 @@ impl Agent {
             root,
             options,
             config,
-            policies,
+            policies: Arc::new(policies),
+            files,
             history,
             undo,
             hands,
@@ -241,6 +246,7 @@ impl Agent {
             traffic: Traffic::default(),
             taped: 0,
             events: Vec::new(),
+            is_due: false,
             by_area: BTreeMap::new(),
             refusal: None,
         })
@@ -282,7 +288,7 @@ impl Agent {
         sense::areas::number(&mut snapshot.host.areas, &view.areas);
         let every = (self.config.agent.interval.0 / self.config.agent.tick.0.max(1)).max(1);
         let history = self.tape.history(&self.history);
-        let is_urgent = self.watch_areas(&snapshot).await;
+        let is_urgent = self.watch_areas(&snapshot).await | std::mem::take(&mut self.is_due);
         if self.tick.is_multiple_of(every) {
             self.by_area = self.probes.as_ref().map_or_else(BTreeMap::new, Probes::by_area);
         }
@@ -393,81 +399,6 @@ impl Agent {
         }
         self.plan = decision.plan.clone();
         Some(decision)
-    }
-
-    async fn answer(&mut self, ask: Ask) -> Answer {
-        match ask {
-            Ask::Reload => self.reload(),
-            Ask::Status
-            | Ask::Detail { .. }
-            | Ask::Subscribe { .. }
-            | Ask::Events { .. }
-            | Ask::Describe
-            | Ask::Metrics => refused(1, "what is published is not asked of the loop".to_owned()),
-            Ask::Record { seconds } => self.tape.answer(seconds),
-            Ask::Writeback { cgroup, older_than, pages, dialect, dry_run } => {
-                if let Some(hold) = self.refusal.clone() {
-                    return refused(Exit::Failed as u8, format!("{cgroup}: {hold}"));
-                }
-                let Self { rounds, probes, cgroups, tree, root, options, .. } = self;
-                if let Ok(fresh) = tree.read(root) {
-                    *cgroups = fresh;
-                }
-                let wish = rounds::Wish { cgroup, older_than: Seconds(older_than), pages, dialect, dry_run };
-                let asked = (wish.cgroup.trim_matches('/').to_owned(), wish.dry_run || options.dry_run);
-                let answer = rounds.wish(wish, options.dry_run, probes, cgroups).await;
-                self.note_wish(&asked.0, older_than, pages, asked.1, &answer);
-                answer
-            }
-        }
-    }
-
-    /// A round that a command asked for stands in the past of its cgroup like one of a policy.
-    fn note_wish(&mut self, path: &str, older_than: u64, pages: u64, is_dry: bool, answer: &Answer) {
-        let (outcome, is_trouble) = match answer {
-            Answer::Round { report } => {
-                let written = report["written_pages"].as_u64().unwrap_or_default();
-                (format!("{} written back, ended by {}", Pages(written), report["ended"]), false)
-            }
-            Answer::Refused { message, .. } => (message.clone(), true),
-            _ => return,
-        };
-        if is_dry {
-            return;
-        }
-        let action = format!("write back {} older than {}", Pages(pages), Seconds(older_than));
-        let by = "command writeback".to_owned();
-        self.tell(News {
-            kind: EventKind::Round,
-            is_trouble,
-            cgroup: Some(path.to_owned()),
-            by: Some(by.clone()),
-            text: format!("{action}: {outcome}"),
-            reason: None,
-        });
-        if let Some(cgroup) = self.cgroups.iter().find(|cgroup| cgroup.path == path) {
-            let reason = "asked for by hand".to_owned();
-            let unix_seconds = unix_seconds();
-            self.past.note(cgroup.id, ActionStatus { unix_seconds, action, by, reason, outcome, is_trouble });
-        }
-    }
-
-    /// Reads the policies anew. Faults leave everything as it is.
-    fn reload(&mut self) -> Answer {
-        match load_policies(&self.root, &self.config) {
-            Ok((policies, files)) => {
-                self.tape.reloaded(&files);
-                self.policies = policies;
-                let message = format!("{} policies in force", self.policies.len());
-                self.tell(News::of(EventKind::Reload, message.clone()));
-                Answer::Done { message }
-            }
-            Err(faults) => {
-                let message = format!("the new policies are not used:\n{faults}");
-                self.tell(News { is_trouble: true, ..News::of(EventKind::Reload, message.clone()) });
-                refused(Exit::Invalid as u8, message)
-            }
-        }
     }
 
     fn stop(mut self) {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use swaptier_common::{Frame, cgroup::AGE_BUCKETS};
 use swaptier_policies::{CgroupId, CgroupView, Snapshot, Tiers};
 
-use super::{Agent, drift, probes::MapView, traffic::with_below};
+use super::{Agent, closing::is_closing, drift, probes::MapView, traffic::with_below};
 use crate::{
     journal::Change,
     sense::{CgroupSample, Pressure, Sensed, read_counters},
     serve::{
         areas,
         board::{Beside, Page},
-        detail::{Ages, trimmed},
+        detail::{Ages, Law, trimmed},
         shown,
         status::{
             AgentStatus, CgroupStatus, HeldStatus, HostStatus, KnobStatus, MapStatus, RefusedStores, SCHEMA,
@@ -53,7 +53,8 @@ impl Agent {
             }
         }
         cgroups.sort_by(|a, b| a.path.cmp(&b.path));
-        Page::new(self.status(sensed, snapshot, view, ready, cgroups), beside)
+        let law = Law { policies: self.policies.clone(), areas: snapshot.host.areas.clone() };
+        Page::new(self.status(sensed, snapshot, view, ready, cgroups), beside).by(law)
     }
 
     fn status(
@@ -149,10 +150,12 @@ impl Agent {
     fn row(&self, id: CgroupId, cgroup: &CgroupView, snapshot: &Snapshot, sums: &Sums<'_>) -> CgroupStatus {
         let (page, tiers) = (snapshot.page_size.0, cgroup.tiers);
         let counters = self.traffic.total(id);
+        let policy = self.policies.resolve(&cgroup.path).map(|policy| policy.name().to_owned());
         CgroupStatus {
             path: cgroup.path.clone(),
             id: id.0,
-            policy: self.policies.resolve(&cgroup.path).map(|policy| policy.name().to_owned()),
+            closed_by_hand: policy.as_deref().is_some_and(is_closing),
+            policy,
             zswap_pages: tiers
                 .map(|tiers| tiers.zswap.0)
                 .or(cgroup.zswap_original.filter(|_| self.probes.is_none()).map(|bytes| bytes.0 / page)),

@@ -19,6 +19,7 @@ mod restore;
 mod settings;
 mod status;
 mod top;
+mod way;
 mod writeback;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -58,6 +59,12 @@ enum Command {
     Doctor(doctor::Args),
     /// Writes back pages of a cgroup from zswap to the disk, now
     Writeback(writeback::Args),
+    /// Has the agent read its policies anew
+    Reload(way::Reload),
+    /// Closes the way to disk of a cgroup until it is opened again: no round, and nothing that zswap refuses
+    Close(way::Way),
+    /// Opens the way to disk of a cgroup that was closed by `close`
+    Open(way::Way),
     /// Records what the agent sees, decides and does, to be looked at and decided again
     Record(record::Args),
     /// Decides a recording again, by the same policies or by others
@@ -103,6 +110,9 @@ fn run(cli: Cli) -> exit::Result {
         Command::Check(args) => check::run(&root, &args),
         Command::Doctor(args) => doctor::run(&root, &args),
         Command::Writeback(args) => writeback::run(&root, &args),
+        Command::Reload(args) => way::reload(&root, &args),
+        Command::Close(args) => way::close(&root, &args),
+        Command::Open(args) => way::open(&root, &args),
         Command::Record(args) => record::run(&root, &args),
         Command::Replay(args) => replay::run(&args),
         Command::Ghost(command) => areas::ghost(&root, &command),

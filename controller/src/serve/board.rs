@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 
-use super::detail::{ACTIONS, Ages, Detail};
+use super::detail::{ACTIONS, Ages, Detail, Law};
 use super::events::{Event, News, Ring};
 use super::protocol::Answer;
 use super::status::{ActionStatus, SCHEMA, Status};
@@ -33,6 +33,8 @@ pub struct Page {
     pub status: Status,
     /// By kernfs id, for cgroups of the status.
     pub beside: BTreeMap<u64, Beside>,
+    /// By what it was decided.
+    pub law: Law,
     line: OnceLock<Arc<str>>,
 }
 
@@ -40,7 +42,13 @@ impl Page {
     /// A page.
     #[must_use]
     pub fn new(status: Status, beside: BTreeMap<u64, Beside>) -> Page {
-        Page { status, beside, line: OnceLock::new() }
+        Page { status, beside, law: Law::default(), line: OnceLock::new() }
+    }
+
+    /// The same page, with what it was decided by.
+    #[must_use]
+    pub fn by(self, law: Law) -> Page {
+        Page { law, ..self }
     }
 
     /// The status as the line of an answer: made once, for all who ask.
@@ -68,6 +76,8 @@ impl Page {
             knobs: status.knobs.iter().filter(|knob| binds(&knob.path)).cloned().collect(),
             held: status.held.iter().filter(|held| held.cgroup == path).cloned().collect(),
             actions: beside.actions,
+            contenders: self.law.contenders(path),
+            fate: self.law.fate(path),
             rounds: rounds.skip(skipped).cloned().collect(),
         })
     }

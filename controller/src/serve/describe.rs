@@ -156,6 +156,7 @@ const FIELDS: &[Row] = &[
     ("cgroups[].memory_pressure.full_seconds", "seconds", "counter", "The same since the cgroup was made."),
     ("cgroups[].swap_max", "", "text", "memory.swap.max: bytes, or max."),
     ("cgroups[].zswap_max", "", "text", "memory.zswap.max: compressed bytes, or max."),
+    ("cgroups[].closed_by_hand", "", "flag", "Its way to disk was closed by `swaptier close`; left out where it was not."),
     ("cgroups[].zswap_writeback", "", "flag", "memory.zswap.writeback: the way to disk is open."),
     ("cgroups[].last.unix_seconds", "seconds", "gauge", "When something was done to it last, since 1970."),
     ("cgroups[].last.action", "", "text", "What."),
@@ -186,6 +187,10 @@ const FIELDS: &[Row] = &[
     ("detail.ages.loaded_pages", "pages", "histogram", "Read out of zswap, by seconds there."),
     ("detail.ages.written_back_pages", "pages", "histogram", "Written back, by seconds in zswap."),
     ("detail.actions", "", "text", "The last things done to it, oldest first; each as cgroups[].last."),
+    ("detail.contenders[].policy", "", "text", "A policy that names it, the winner first."),
+    ("detail.contenders[].standing", "", "text", "Why that policy wins, loses or does not apply."),
+    ("detail.fate.says", "", "text", "What the swap areas make of its policy."),
+    ("detail.fate.can_work", "", "flag", "Whether the policy gets what it asks for."),
 ];
 
 #[cfg(test)]
@@ -196,7 +201,7 @@ mod tests {
 
     use super::*;
     use crate::serve::{
-        detail::{Ages, Detail},
+        detail::{Ages, Contender, Detail, FateStatus},
         status::*,
     };
 
@@ -288,6 +293,7 @@ mod tests {
                 memory_current_bytes: Some(1),
                 swap_max: text(),
                 zswap_max: text(),
+                closed_by_hand: true,
                 zswap_writeback: Some(true),
                 parent: Some(1),
                 populated: Some(true),
@@ -316,10 +322,15 @@ mod tests {
     fn every_field_is_described_and_nothing_else_is() {
         let mut there = BTreeSet::new();
         places("", &serde_json::to_value(full()).unwrap(), &mut there);
-        let detail = Detail { ages: Some(Ages::default()), ..Detail::default() };
+        let detail = Detail {
+            ages: Some(Ages::default()),
+            contenders: vec![Contender::default()],
+            fate: Some(FateStatus::default()),
+            ..Detail::default()
+        };
         let detail = serde_json::to_value(detail).unwrap();
         // Its other fields are those of the status under the same names.
-        for only in ["ages", "actions"] {
+        for only in ["ages", "actions", "contenders", "fate"] {
             places(&format!("detail.{only}"), &detail[only], &mut there);
         }
         let described: BTreeSet<String> = FIELDS.iter().map(|row| row.0.to_owned()).collect();

@@ -53,6 +53,8 @@ pub enum EventKind {
     Repaired,
     /// A swap area came or went, a mark of a pool was crossed, the gate closed or was opened.
     Area,
+    /// A cgroup's way to disk was closed, or opened again, by hand.
+    Valve,
     /// A tick saw nothing, or something else went wrong.
     Trouble,
     /// A kind that this version does not know.
@@ -72,6 +74,7 @@ impl EventKind {
             Self::GivenBack => "given_back",
             Self::Repaired => "repaired",
             Self::Area => "area",
+            Self::Valve => "valve",
             Self::Trouble => "trouble",
             Self::Other => "other",
         }

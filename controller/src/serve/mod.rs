@@ -1,6 +1,6 @@
 //! The agent's control socket and what goes over it: one JSON object a line, a request and its answer.
 //!
-//! `protocol` is the messages, `server` the agent's end, `peer` who may ask for what, `client` the commands' end. The
+//! `protocol` is the messages, `server` the agent's end, `crowd` lets clients in, `peer` who may ask for what, `client` the commands' end. The
 //! agent pins what it publishes on the `board`. What that is: `status` each tick, `detail` of one cgroup, `events`;
 //! `describe` names the fields, `metrics` are the same for scrapers.
 //! `without_agent` makes a status of the kernel's files alone, `shown` has the words both use.
@@ -8,6 +8,7 @@
 pub mod areas;
 pub mod board;
 pub mod client;
+mod crowd;
 pub mod describe;
 pub mod detail;
 pub mod events;

@@ -55,7 +55,27 @@ pub enum Ask {
     /// The metrics as OpenMetrics text.
     Metrics,
     /// Reads the policies anew. Acts.
-    Reload,
+    Reload {
+        /// Only say what would be done.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// Closes the way to disk of a cgroup until it is opened again. Acts.
+    Close {
+        /// The cgroup's path.
+        cgroup: String,
+        /// Only say what would be done.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// Opens it again. Acts.
+    Open {
+        /// The cgroup's path.
+        cgroup: String,
+        /// Only say what would be done.
+        #[serde(default)]
+        dry_run: bool,
+    },
     /// Record the ticks of the next seconds, beside what is recorded anyway; 0: no longer. Acts.
     Record {
         /// At most ten minutes: who wants more asks again.
@@ -89,7 +109,11 @@ impl Ask {
     #[must_use]
     pub fn is_act(&self) -> bool {
         match self {
-            Ask::Writeback { .. } | Ask::Reload | Ask::Record { .. } => true,
+            Ask::Writeback { .. }
+            | Ask::Reload { .. }
+            | Ask::Close { .. }
+            | Ask::Open { .. }
+            | Ask::Record { .. } => true,
             Ask::Status
             | Ask::Detail { .. }
             | Ask::Subscribe { .. }
@@ -146,7 +170,7 @@ pub enum Answer {
         /// As in [`Status::rounds`].
         report: serde_json::Value,
     },
-    /// To [`Ask::Writeback`] as a dry run: the writes, as text.
+    /// To an act as a dry run: the writes, as text.
     Would {
         /// One line each.
         writes: Vec<String>,

@@ -19,13 +19,14 @@ use tokio::{
         TcpListener, UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{
     SOCKET,
     board::{Board, Page},
+    crowd::let_in,
     describe,
     metrics::{self, Shape, http, textfile},
     peer::{self, Peer, Rights},
@@ -160,22 +161,15 @@ fn listen(path: &Path, readers: Option<u32>) -> io::Result<std::os::unix::net::U
 }
 
 async fn accept(listener: UnixListener, desk: Desk) {
-    let places = Arc::new(Semaphore::new(CLIENTS));
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let Ok((client, _)) = listener.accept().await else {
-            // Out of file descriptors, most likely: they come back as clients leave.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
+    let one = |client| {
         let desk = desk.clone();
-        tokio::spawn(async move {
+        async move {
             if let Err(error) = serve(client, &desk).await {
                 tracing::debug!(%error, "a client of the socket was dropped");
             }
-            drop(place);
-        });
-    }
+        }
+    };
+    let_in(listener, CLIENTS, one).await;
 }
 
 async fn serve(client: UnixStream, desk: &Desk) -> io::Result<()> {
@@ -261,9 +255,12 @@ async fn answer(ask: Ask, desk: &Desk) -> Arc<str> {
             own(Answer::Events { events, last })
         }
         Ask::Describe => own(Answer::Description { fields: describe::fields() }),
-        Ask::Subscribe { .. } | Ask::Writeback { .. } | Ask::Reload | Ask::Record { .. } => {
-            own(refused(Exit::Failed as u8, "this is answered elsewhere".to_owned()))
-        }
+        Ask::Subscribe { .. }
+        | Ask::Writeback { .. }
+        | Ask::Reload { .. }
+        | Ask::Close { .. }
+        | Ask::Open { .. }
+        | Ask::Record { .. } => own(refused(Exit::Failed as u8, "this is answered elsewhere".to_owned())),
     }
 }
 

@@ -75,6 +75,8 @@ pub enum Cmd {
     Seek,
     /// Write back now.
     Writeback,
+    /// Close the way to disk of the cgroup, or open it again.
+    Valve,
     /// Have the agent read its policies anew.
     Reload,
     /// Give the mouse back to the terminal, or take it.
@@ -208,6 +210,7 @@ pub const KEYS: &[Key] = &[
     row(&[c('}')], Cmd::JumpOn, Group::Time, "in a recording: a minute on"),
     row(&[c('s')], Cmd::Seek, Group::Time, "in a recording: to a time, as in 14:05:30"),
     shown(&[c('w')], Cmd::Writeback, Group::Act, "write back", "write back pages of the cgroup now"),
+    row(&[c('c')], Cmd::Valve, Group::Act, "close the cgroup's way to disk, or open it again"),
     row(&[c('R')], Cmd::Reload, Group::Act, "have the agent read its policies anew"),
     row(&[c('m')], Cmd::Mouse, Group::Program, "give the mouse to the terminal, or take it back"),
     row(&[ctrl('l')], Cmd::Redraw, Group::Program, "draw everything anew"),

@@ -13,6 +13,8 @@ pub const LEAST: Size = Size { width: 80, height: 24 };
 pub const WIDE: u16 = 110;
 /// From this height on details stand below the table, not in its place.
 const TALL: u16 = 36;
+/// Rows for which the table keeps room beside details, even when there are fewer.
+const SHORT: usize = 6;
 /// Lines of a header that says nothing of the host.
 pub const BARE: u16 = 2;
 /// The narrowest a cgroup's name gets before columns go.
@@ -38,7 +40,11 @@ pub fn of(state: &State) -> Layout {
     let foot = height.min(1);
     let room = height.saturating_sub(header + foot);
     let detail = match state.is_detail_open && state.pane == Pane::Cgroups {
-        true if height >= TALL => room / 2,
+        // Lines that the table does not need go to the details.
+        true if height >= TALL => {
+            let table = u16::try_from(state.places.len().max(SHORT) + 1).unwrap_or(u16::MAX);
+            room - table.min(room / 2)
+        }
         true => room,
         false => 0,
     };

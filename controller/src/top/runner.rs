@@ -25,6 +25,7 @@ use super::{
     view,
 };
 use crate::{
+    fault,
     root::Root,
     serve::{
         client,
@@ -72,6 +73,7 @@ pub fn run(root: Root, source: Box<dyn Source>, mut state: State) -> io::Result<
     look_on(source, given.clone(), ordered, inputs.clone());
     loop {
         screen.terminal.draw(|frame| view::draw(&state, frame))?;
+        fault::point("top.drawn");
         let Ok(first) = received.recv() else { return Ok(()) };
         // All that has come meanwhile is drawn at once.
         for input in std::iter::once(first).chain(received.try_iter()) {

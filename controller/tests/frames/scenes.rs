@@ -7,11 +7,11 @@ use ratatui::{
 use serde_json::json;
 use swaptier::{
     serve::{
-        detail::{Ages, Detail},
+        detail::{Ages, Contender, Detail, FateStatus},
         events::{Event as HostEvent, EventKind},
         status::{
             ActionStatus, AgentStatus, AreaStatus, CgroupStatus, CostStatus, HeldStatus, HostStatus,
-            KnobStatus, MapStatus, PressureStatus, Rates, Status,
+            KnobStatus, MapStatus, PoolStatus, PressureStatus, Rates, Status,
         },
     },
     top::{
@@ -20,6 +20,7 @@ use swaptier::{
         state::{Event, Origin, State},
     },
 };
+use swaptier_policies::{AreaKind, Level};
 
 /// A scene.
 pub(super) struct Scene {
@@ -39,7 +40,9 @@ pub(super) const SCENES: &[Scene] = &[
     Scene { name: "crowd", make: |size| shown(size, crowd(2_000), "Djjj") },
     Scene { name: "long-names", make: |size| shown(size, long_names(), "tN") },
     Scene { name: "wide-characters", make: |size| shown(size, wide_characters(), "N") },
-    Scene { name: "areas", make: |size| shown(size, pressure(), "2") },
+    Scene { name: "areas", make: |size| shown(size, many_areas(), "2") },
+    Scene { name: "closed", make: |size| shown(size, closed(), "jj\n") },
+    Scene { name: "close", make: |size| shown(size, demotion(), "jjc") },
     Scene { name: "events", make: |size| shown(size, demotion(), "3") },
     Scene { name: "help", make: |size| shown(size, quiet(), "?") },
     Scene { name: "order", make: |size| shown(size, demotion(), "jjw") },
@@ -197,6 +200,7 @@ fn pressure() -> Seen {
     let mut status = status(usual());
     status.host.available_bytes = Some(90 << 20);
     status.host.zswap_compressed_bytes = Some(790 << 20);
+    status.host.zswap_original_bytes = Some(2_400 << 20);
     status.host.memory_pressure = Some(psi(42.5, 11.0));
     status.host.io_pressure = Some(psi(8.25, 3.0));
     status.host.rates = rates(9_000.0, 4_000.0, 0.0);
@@ -222,6 +226,60 @@ fn pressure() -> Seen {
         row.memory_pressure = Some(psi(stored / 200.0, 0.0));
     }
     Seen { status, ..Seen::default() }
+}
+
+/// A ghost before a virtual area whose pool has come so far that nothing is demoted, and a swap file nobody uses.
+fn many_areas() -> Seen {
+    let mut seen = pressure();
+    let area = |name: &str, storage, priority, size: u64, zswap: u64, disk: u64, pinned: u64| AreaStatus {
+        path: format!("/dev/mapper/swaptier-{name}"),
+        name: name.into(),
+        kind: "partition".into(),
+        storage: Some(storage),
+        priority,
+        size_bytes: size << 20,
+        used_bytes: (zswap + disk) << 20,
+        zswap_pages: Some(zswap * MIB),
+        phys_pages: Some(disk * MIB),
+        pinned_pages: Some(pinned * MIB),
+        ..AreaStatus::default()
+    };
+    let pool = PoolStatus {
+        used_bytes: 870 << 20,
+        total_bytes: 1_000 << 20,
+        headroom_bytes: 0,
+        level: Level::NoDemotion,
+        amplification: Some(1.04),
+        ..PoolStatus::default()
+    };
+    seen.status.areas = vec![
+        area("plain", AreaKind::Plain, -2, 8_192, 120, 480, 120),
+        AreaStatus { pool: Some(pool), ..area("main", AreaKind::Virtual, 10, 65_536, 1_900, 836, 0) },
+        area("ghost", AreaKind::GhostDm, 5, 2_048, 0, 0, 0),
+    ];
+    seen
+}
+
+fn closed() -> Seen {
+    let mut seen = demotion();
+    let close = |row: &mut CgroupStatus| {
+        row.policy = Some("closed-11.toml".into());
+        row.closed_by_hand = true;
+        row.zswap_writeback = Some(false);
+        (row.older_than_seconds, row.cold_pages) = (None, None);
+    };
+    close(&mut seen.status.cgroups[2]);
+    if let Some(detail) = &mut seen.detail {
+        close(&mut detail.row);
+        let loser = Contender {
+            policy: "batch.toml".into(),
+            standing: "loses: priority 50, the winner has 2147483647".into(),
+        };
+        let winner =
+            Contender { policy: "closed-11.toml".into(), standing: "wins by \"batch.slice/report\"".into() };
+        detail.contenders = vec![winner, loser];
+    }
+    seen
 }
 
 fn demotion() -> Seen {
@@ -277,6 +335,11 @@ fn demotion() -> Seen {
             },
             action.clone(),
         ],
+        contenders: vec![Contender {
+            policy: "batch.toml".into(),
+            standing: "wins by \"batch.slice/**\"".into(),
+        }],
+        fate: Some(FateStatus { says: "areas: /dev/vda2 (plain, priority -2)".into(), can_work: true }),
         ..Detail::default()
     };
     let event = |seq, kind, text: &str| HostEvent {
@@ -313,7 +376,8 @@ fn no_agent() -> Seen {
         lost: vec![swaptier::serve::without_agent::NO_AGENT.into()],
         ..AgentStatus::default()
     };
-    status.map = MapStatus { state: "absent".into(), ..MapStatus::default() };
+    let reason = Some("no agent is running".into());
+    status.map = MapStatus { state: "absent".into(), reason, ..MapStatus::default() };
     forget_the_map(&mut status);
     Seen { status, ..Seen::default() }
 }

@@ -2,6 +2,7 @@
 
 mod areas;
 mod cases;
+mod close;
 mod document;
 mod fate;
 mod growth;

@@ -12,10 +12,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tokio::{net::TcpListener, time::timeout};
 
 use super::{Shape, classic, render};
-use crate::serve::board::Board;
+use crate::serve::{board::Board, crowd::let_in};
 
 /// Connections served at the same time; others wait.
 const CLIENTS: usize = 8;
@@ -40,15 +40,9 @@ pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 /// Serves until it is dropped.
 pub(in crate::serve) async fn serve(listener: TcpListener, board: Arc<Board>, shape: Shape) {
-    let places = Arc::new(Semaphore::new(CLIENTS));
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let Ok((client, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
+    let one = |client| {
         let board = board.clone();
-        tokio::spawn(async move {
+        async move {
             let service = service_fn(|request: Request<Incoming>| {
                 let answer = answer(&request, &board, shape);
                 async move { Ok::<_, Infallible>(answer) }
@@ -63,9 +57,9 @@ pub(in crate::serve) async fn serve(listener: TcpListener, board: Arc<Board>, sh
                 Ok(Err(error)) => tracing::debug!(%error, "a scraper was dropped"),
                 Err(_) => tracing::debug!("a scraper took too long and was dropped"),
             }
-            drop(place);
-        });
-    }
+        }
+    };
+    let_in(listener, CLIENTS, one).await;
 }
 
 fn answer(request: &Request<Incoming>, board: &Board, shape: Shape) -> Response<Full<Bytes>> {

@@ -15,7 +15,7 @@ use prometheus_client::{
 };
 
 use super::{board::Page, status::CgroupStatus};
-pub use table::{Kind, METRICS, Metric};
+pub use table::{Kind, Metric, metrics};
 use table::{Labels, Of};
 
 /// What every name begins with.
@@ -75,7 +75,7 @@ impl Collector for View {
         let status = &self.page.status;
         let (shown, summed) = chosen(&status.cgroups, self.shape.cgroups);
         let page_bytes = status.host.page_bytes as f64;
-        for metric in METRICS {
+        for metric in metrics() {
             let samples: Vec<(Labels, f64)> = match metric.of {
                 Of::Host(value) => value(status).map(|value| (Labels::new(), value)).into_iter().collect(),
                 Of::Each(values) => values(status),

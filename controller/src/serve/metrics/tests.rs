@@ -38,7 +38,7 @@ fn samples(text: &str, name: &str) -> BTreeMap<String, f64> {
 #[test]
 fn names_keep_the_rules() {
     let mut seen = BTreeSet::new();
-    for metric in METRICS {
+    for metric in metrics() {
         let name = metric.full_name();
         let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         assert!(is_plain && name.starts_with("swaptier_"), "{name}");

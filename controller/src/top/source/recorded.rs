@@ -120,6 +120,8 @@ fn detail(status: &Status, path: &str, ages: &BTreeMap<CgroupId, Vec<u64>>) -> O
         knobs: status.knobs.iter().filter(|knob| knob.cgroup == Some(row.id)).cloned().collect(),
         held: status.held.iter().filter(|held| held.cgroup == path).cloned().collect(),
         actions: row.last.iter().cloned().collect(),
+        contenders: Vec::new(),
+        fate: None,
         rounds: status
             .rounds
             .iter()

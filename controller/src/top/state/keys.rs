@@ -16,6 +16,7 @@ use crate::{
         columns::{self, COLUMNS},
         keys::{Cmd, command},
         layout,
+        seen::Row,
         source::Jump,
     },
 };
@@ -50,13 +51,16 @@ impl State {
                     None
                 }
             },
-            Prompt::Reload => match key.code {
-                KeyCode::Enter | KeyCode::Char('y') => self.act(Ask::Reload, "reading the policies anew"),
-                KeyCode::Esc | KeyCode::Char('n' | 'q') => None,
-                _ => {
-                    self.prompt = Some(Prompt::Reload);
-                    None
-                }
+            Prompt::Reload => match said(key) {
+                Some(true) => self.act(Ask::Reload { dry_run: false }, "reading the policies anew"),
+                Some(false) => None,
+                None => self.ask_again(Prompt::Reload),
+            },
+            Prompt::Valve { cgroup, is_closed } => match (said(key), is_closed) {
+                (Some(true), true) => self.act(Ask::Open { cgroup, dry_run: false }, "opening"),
+                (Some(true), false) => self.act(Ask::Close { cgroup, dry_run: false }, "closing"),
+                (Some(false), _) => None,
+                (None, _) => self.ask_again(Prompt::Valve { cgroup, is_closed }),
             },
             Prompt::Writeback(mut order) => {
                 match order.key(key, self.seen.as_ref().map_or(4096, |seen| seen.page())) {
@@ -69,6 +73,11 @@ impl State {
                 }
             }
         }
+    }
+
+    fn ask_again(&mut self, prompt: Prompt) -> Option<Effect> {
+        self.prompt = Some(prompt);
+        None
     }
 
     fn act(&mut self, ask: Ask, doing: &str) -> Option<Effect> {
@@ -143,6 +152,7 @@ impl State {
             Cmd::Seek if self.origin.is_recorded => self.prompt = Some(Prompt::Seek(String::new())),
             Cmd::Seek => self.say_not_recorded(),
             Cmd::Writeback => self.order_writeback(),
+            Cmd::Valve => self.ask_of_valve(),
             Cmd::Reload if self.origin.can_act => self.prompt = Some(Prompt::Reload),
             Cmd::Reload => self.say_nobody_acts(),
         }
@@ -166,16 +176,31 @@ impl State {
         self.notice = Some((true, format!("{}: there is no agent to act", self.origin.label)));
     }
 
-    fn order_writeback(&mut self) {
-        let Some(row) = self.chosen_row().filter(|_| self.pane == Pane::Cgroups) else {
+    /// The chosen cgroup, where something can be done to it; says why not elsewhere.
+    fn patient(&mut self) -> Option<&Row> {
+        if self.pane != Pane::Cgroups || self.chosen_row().is_none() {
             self.notice = Some((false, "choose a cgroup first".to_owned()));
-            return;
-        };
-        if !self.origin.can_act {
-            return self.say_nobody_acts();
+            return None;
         }
-        let (cgroup, cold) = (&row.cgroup, row.bytes(row.cgroup.cold_pages));
-        self.prompt = Some(Prompt::Writeback(Order::of(&cgroup.path, cgroup.older_than_seconds, cold)));
+        if !self.origin.can_act {
+            self.say_nobody_acts();
+            return None;
+        }
+        self.chosen_row()
+    }
+
+    fn ask_of_valve(&mut self) {
+        if let Some(row) = self.patient() {
+            let (cgroup, is_closed) = (row.cgroup.path.clone(), row.cgroup.closed_by_hand);
+            self.prompt = Some(Prompt::Valve { cgroup, is_closed });
+        }
+    }
+
+    fn order_writeback(&mut self) {
+        if let Some(row) = self.patient() {
+            let (cgroup, cold) = (&row.cgroup, row.bytes(row.cgroup.cold_pages));
+            self.prompt = Some(Prompt::Writeback(Order::of(&cgroup.path, cgroup.older_than_seconds, cold)));
+        }
     }
 
     /// Lines of whatever the keys scroll: the table's cursor, or what covers it.
@@ -320,5 +345,14 @@ impl State {
             true => self.sort(Sort { is_descending: !self.sort.is_descending, ..self.sort }),
             false => self.sort(Sort::by(column)),
         }
+    }
+}
+
+/// Yes or no; `None`: neither.
+fn said(key: &KeyEvent) -> Option<bool> {
+    match key.code {
+        KeyCode::Enter | KeyCode::Char('y') => Some(true),
+        KeyCode::Esc | KeyCode::Char('n' | 'q') => Some(false),
+        _ => None,
     }
 }

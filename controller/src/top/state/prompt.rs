@@ -17,6 +17,13 @@ pub enum Prompt {
     Seek(String),
     /// Whether to read the policies anew.
     Reload,
+    /// Whether to close the way to disk of a cgroup, or, where it is closed by hand, to open it again.
+    Valve {
+        /// The cgroup's path.
+        cgroup: String,
+        /// It is closed by hand now.
+        is_closed: bool,
+    },
     /// Whether, and how much, to write back.
     Writeback(Order),
 }

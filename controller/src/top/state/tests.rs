@@ -129,7 +129,7 @@ fn an_order_that_makes_no_sense_is_not_carried_out_and_says_why() {
 fn without_an_agent_nothing_is_asked_and_it_is_said_why() {
     let mut state = state();
     state.origin.can_act = false;
-    for key in ["w", "R"] {
+    for key in ["w", "c", "R"] {
         assert_eq!(press(&mut state, key), None);
         assert!(state.prompt.is_none() && state.notice.as_ref().unwrap().0, "{key}");
     }
@@ -141,7 +141,23 @@ fn reading_policies_anew_asks_first() {
     assert_eq!(press(&mut state, "R"), None);
     assert_eq!(press(&mut state, "n"), None);
     press(&mut state, "R");
-    assert_eq!(press(&mut state, "y"), Some(Effect::Act(Ask::Reload)));
+    assert_eq!(press(&mut state, "y"), Some(Effect::Act(Ask::Reload { dry_run: false })));
+}
+
+#[test]
+fn a_way_to_disk_is_closed_and_what_was_closed_by_hand_is_opened_and_both_ask_first() {
+    let mut state = state();
+    let path = state.chosen_row().unwrap().cgroup.path.clone();
+    assert_eq!(press(&mut state, "c"), None);
+    assert_eq!(press(&mut state, "n"), None);
+    assert_eq!(press(&mut state, "c"), None);
+    let close = Ask::Close { cgroup: path.clone(), dry_run: false };
+    assert_eq!(press(&mut state, "y"), Some(Effect::Act(close)));
+    let chosen = state.places[state.cursor].row;
+    state.rows[chosen].cgroup.closed_by_hand = true;
+    press(&mut state, "c");
+    let open = Ask::Open { cgroup: path, dry_run: false };
+    assert_eq!(press(&mut state, "y"), Some(Effect::Act(open)));
 }
 
 #[test]

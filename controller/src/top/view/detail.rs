@@ -29,13 +29,14 @@ pub(super) fn lines(state: &State, width: usize) -> Vec<Line<'static>> {
     };
     let room = if wide { width - column } else { width };
     let mut right = course(state, cgroup, room);
-    right.extend(limits(state, cgroup));
+    right.extend(limits(state, cgroup, room));
     if let Some(detail) = detail {
         right.extend(knobs(state, detail, room));
         right.extend(past(state, detail, room));
+        right.extend(policies(state, detail, room));
     }
     if wide {
-        lines.extend(beside(left, right, column, width));
+        lines.extend(beside(state, left, right, column, width));
     } else {
         lines.extend(left.into_iter().chain(right));
     }
@@ -47,7 +48,8 @@ fn title(state: &State, cgroup: &CgroupStatus) -> String {
     let policy = cgroup.policy.as_deref().unwrap_or("no policy");
     let age =
         cgroup.older_than_seconds.map(|age| format!(", writes back what is older than {}", text::age(age)));
-    state.look.name(&format!("{path} ({policy}{})", age.unwrap_or_default())).into_owned()
+    let closed = if cgroup.closed_by_hand { ", closed by hand" } else { "" };
+    state.look.name(&format!("{path} ({policy}{closed}{})", age.unwrap_or_default())).into_owned()
 }
 
 fn why_no_ages(state: &State, detail: Option<&Detail>) -> &'static str {
@@ -61,6 +63,7 @@ fn why_no_ages(state: &State, detail: Option<&Detail>) -> &'static str {
 
 /// Two columns of lines.
 fn beside(
+    state: &State,
     left: Vec<Line<'static>>,
     right: Vec<Line<'static>>,
     column: usize,
@@ -69,10 +72,10 @@ fn beside(
     let count = left.len().max(right.len());
     let (mut left, mut right) = (left.into_iter(), right.into_iter());
     let line = |_| {
-        let mut spans = clipped(left.next().unwrap_or_default().spans, column);
+        let mut spans = clipped(state, left.next().unwrap_or_default().spans, column);
         let used: usize = spans.iter().map(|span| text::width(&span.content)).sum();
         spans.push(Span::raw(" ".repeat(column - used)));
-        spans.extend(clipped(right.next().unwrap_or_default().spans, width - column));
+        spans.extend(clipped(state, right.next().unwrap_or_default().spans, width - column));
         Line::from(spans)
     };
     (0..count).map(line).collect()
@@ -170,7 +173,7 @@ fn course(state: &State, cgroup: &CgroupStatus, width: usize) -> Vec<Line<'stati
     lines
 }
 
-fn limits(state: &State, cgroup: &CgroupStatus) -> Vec<Line<'static>> {
+fn limits(state: &State, cgroup: &CgroupStatus, room: usize) -> Vec<Line<'static>> {
     let limit = |text: &Option<String>| match text.as_deref() {
         None => "-".to_owned(),
         Some(text) => text.parse().map_or_else(|_| text.to_owned(), text::size),
@@ -178,6 +181,7 @@ fn limits(state: &State, cgroup: &CgroupStatus) -> Vec<Line<'static>> {
     let valve = match cgroup.zswap_writeback {
         None => "-",
         Some(true) => "open",
+        Some(false) if cgroup.closed_by_hand => "closed by hand",
         Some(false) => "closed",
     };
     let words = format!(
@@ -186,7 +190,9 @@ fn limits(state: &State, cgroup: &CgroupStatus) -> Vec<Line<'static>> {
         limit(&cgroup.zswap_max),
         cgroup.swap_current_bytes.map_or("-".to_owned(), text::size),
     );
-    vec![Line::from(span(state, Tone::Strong, "LIMITS")), Line::from(state.look.name(&words).into_owned())]
+    let mut lines = vec![Line::from(span(state, Tone::Strong, "LIMITS"))];
+    lines.extend(sentence(state, Tone::Plain, &words, room));
+    lines
 }
 
 fn knobs(state: &State, detail: &Detail, room: usize) -> Vec<Line<'static>> {
@@ -225,6 +231,27 @@ fn past(state: &State, detail: &Detail, room: usize) -> Vec<Line<'static>> {
             &format!("  why: {} ({})", action.reason, action.by),
             room,
         ));
+    }
+    lines
+}
+
+/// Which policies name it and what becomes of each, the winner first; and what the swap areas make of it.
+fn policies(state: &State, detail: &Detail, room: usize) -> Vec<Line<'static>> {
+    if detail.contenders.is_empty() && detail.fate.is_none() {
+        return Vec::new();
+    }
+    let mut lines = vec![Line::from(span(state, Tone::Strong, "POLICIES THAT NAME IT"))];
+    for contender in &detail.contenders {
+        lines.extend(sentence(
+            state,
+            Tone::Plain,
+            &format!("{} {}", contender.policy, contender.standing),
+            room,
+        ));
+    }
+    if let Some(fate) = &detail.fate {
+        let (sign, tone) = if fate.can_work { ("", Tone::Plain) } else { ("! it cannot work: ", Tone::Care) };
+        lines.extend(sentence(state, tone, &format!("{sign}{}", fate.says), room));
     }
     lines
 }

@@ -22,7 +22,7 @@ pub(super) fn line(state: &State) -> Line<'static> {
         }
         (None, None) => keys(state),
     };
-    Line::from(clipped(spans, usize::from(state.size.width)))
+    Line::from(clipped(state, spans, usize::from(state.size.width)))
 }
 
 fn keys(state: &State) -> Vec<Span<'static>> {
@@ -61,14 +61,23 @@ fn asked(state: &State, prompt: &Prompt) -> Vec<Span<'static>> {
             strong("Have the agent read its policies anew? ".to_owned()),
             keys("Enter does it, Esc leaves it"),
         ],
+        Prompt::Valve { cgroup, is_closed } => {
+            let what = if *is_closed { "Open the way to disk of" } else { "Close the way to disk of" };
+            vec![strong(format!("{what} {}? ", short(state, cgroup))), keys("Enter does it, Esc leaves it")]
+        }
         Prompt::Writeback(order) => ordered(state, order),
     }
 }
 
+/// The end of the path tells cgroups apart, so the middle is what gives way.
+fn short(state: &State, cgroup: &str) -> String {
+    let path = if cgroup.is_empty() { "/" } else { cgroup };
+    crate::text::shortened(&state.look.name(path), 20, state.look.signs.cut).into_owned()
+}
+
 fn ordered(state: &State, order: &Order) -> Vec<Span<'static>> {
     let strong = |text: String| span(state, Tone::Strong, text);
-    let path = if order.cgroup.is_empty() { "/" } else { &order.cgroup };
-    let name = crate::text::shortened(&state.look.name(path), 20, state.look.signs.cut).into_owned();
+    let name = short(state, &order.cgroup);
     let mut spans = vec![
         strong(format!("Write back {name} older than ")),
         typed(state, &order.fields[0], order.at == 0),

@@ -2,7 +2,7 @@
 
 use ratatui::text::{Line, Span};
 
-use super::{bar, clipped, clock, span, spread};
+use super::{bar, clipped, clock, lines_shown, span, spread};
 use crate::{
     serve::status::{PressureStatus, Status},
     text,
@@ -15,10 +15,17 @@ use crate::{
     },
 };
 
+/// Of a hundred parts of RAM, so many in use are worth a look; of a pool's limit, as for the alert; of all slots, too.
+const RAM_FULL: u64 = 95;
+const POOL_FULL: u64 = 95;
+const SLOTS_FULL: u64 = 90;
+/// Percent of the last 10 s in which some task waited that are worth a look.
+pub(super) const PRESSED: f64 = 10.0;
+
 /// How wide a bar is.
 fn bar_width(state: &State) -> usize {
     match state.size.width {
-        WIDE..160 => 12,
+        WIDE..160 => 10,
         _ => 20,
     }
 }
@@ -89,22 +96,22 @@ fn title(state: &State, width: usize) -> Line<'static> {
         right.push(span(state, Tone::Care, "  PAUSED"));
     }
     right.push(span(state, Tone::Plain, format!("  every {pace}  {time} UTC")));
-    spread(left, right, width)
+    spread(state, left, right, width)
 }
 
 /// The host's lines: one below the other, or in two columns where there is room.
 fn host(state: &State, status: &Status, page: u64, width: usize) -> Vec<Line<'static>> {
     let mut parts = parts(state, status, page).into_iter().map(|part| part.spans(state));
     if width < usize::from(WIDE) {
-        return parts.map(|spans| spread(spans, vec![], width)).collect();
+        return parts.map(|spans| spread(state, spans, vec![], width)).collect();
     }
     // The four first stand left.
     let left: Vec<_> = parts.by_ref().take(4).collect();
     let half = width / 2;
     let both = |left: Vec<Span<'static>>| {
-        let mut whole = spread(left, vec![], half - 2).spans;
+        let mut whole = spread(state, left, vec![], half - 2).spans;
         whole.push(Span::raw("  "));
-        whole.extend(clipped(parts.next().unwrap_or_default(), width - half));
+        whole.extend(clipped(state, parts.next().unwrap_or_default(), width - half));
         Line::from(whole)
     };
     left.into_iter().map(both).collect()
@@ -112,6 +119,17 @@ fn host(state: &State, status: &Status, page: u64, width: usize) -> Vec<Line<'st
 
 fn plain(state: &State, text: impl Into<String>) -> Span<'static> {
     span(state, Tone::Plain, text)
+}
+
+/// Words that are worth a look, or not.
+fn judged(state: &State, is_trouble: bool, words: &str) -> Span<'static> {
+    let (sign, tone) = if is_trouble { ("! ", Tone::Care) } else { ("", Tone::Plain) };
+    span(state, tone, format!("{sign}{words}"))
+}
+
+/// Whether `part` is more than so many of a hundred parts of `whole`.
+fn exceeds(part: u64, whole: u64, percent: u64) -> bool {
+    u128::from(part) * 100 > u128::from(whole) * u128::from(percent)
 }
 
 fn size(bytes: Option<u64>) -> String {
@@ -128,7 +146,7 @@ fn ram(state: &State, status: &Status) -> Part {
     Part {
         name: "RAM",
         bar: bar(state, bar_width(state), host.ram_bytes, &parts),
-        words: vec![plain(state, words)],
+        words: vec![judged(state, exceeds(used.unwrap_or(0), host.ram_bytes, RAM_FULL), &words)],
     }
 }
 
@@ -144,7 +162,9 @@ fn zswap(state: &State, status: &Status) -> Part {
         ratio(host.zswap_original_bytes, compressed).show(),
         size(host.pool_limit_bytes),
     );
-    let mut words = vec![plain(state, words)];
+    let is_full =
+        host.pool_limit_bytes.is_some_and(|limit| exceeds(compressed.unwrap_or(0), limit, POOL_FULL));
+    let mut words = vec![judged(state, is_full, &words)];
     if host.zswap_enabled == Some(false) {
         words.push(span(state, Tone::Care, " ! zswap is off"));
     }
@@ -161,9 +181,10 @@ fn disk(state: &State, status: &Status) -> Part {
         1 => "1 area".to_owned(),
         areas => format!("{areas} areas"),
     };
+    let is_full = exceeds(used, host.swap_total_bytes, SLOTS_FULL);
     let (used, total) = (text::size(used), text::size(host.swap_total_bytes));
-    let words = format!("{} there; slots {used} of {total}, {areas}", size(on_disk));
-    let mut words = vec![plain(state, words)];
+    let there = on_disk.map_or_else(|| "unknown".to_owned(), text::size);
+    let mut words = vec![judged(state, is_full, &format!("{there} there; slots {used} of {total}, {areas}"))];
     if host.swap_total_bytes == 0 {
         words.push(span(state, Tone::Care, " ! no swap"));
     }
@@ -175,7 +196,7 @@ fn flow(state: &State, status: &Status, page: u64) -> Part {
     let rate =
         |bytes: Option<u64>| bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{}/s", text::size(bytes)));
     let words = format!(
-        "in {} (disk {}) out {} written back {}",
+        "in {} (disk {}) out {} WB {}",
         rate(flow.back),
         rate(flow.read),
         rate(flow.out),
@@ -192,8 +213,13 @@ fn pressure(state: &State, status: &Status) -> Part {
             format!("some {:.1}% full {full}", psi.some_avg10)
         }
     };
-    let (memory, io) = (words(&status.host.memory_pressure), words(&status.host.io_pressure));
-    Part { name: "PSI", bar: vec![], words: vec![plain(state, format!("memory {memory}, io {io}"))] }
+    let of = |name: &str, pressure: &Option<PressureStatus>| {
+        let is_pressed = pressure.is_some_and(|psi| psi.some_avg10 > PRESSED);
+        judged(state, is_pressed, &format!("{name} {}", words(pressure)))
+    };
+    let host = &status.host;
+    let words = vec![of("memory", &host.memory_pressure), plain(state, ", "), of("io", &host.io_pressure)];
+    Part { name: "PSI", bar: vec![], words }
 }
 
 fn agent(state: &State, status: &Status) -> Part {
@@ -212,7 +238,7 @@ fn agent(state: &State, status: &Status) -> Part {
     };
     let cost = &agent.cost;
     let words = format!(
-        ", {policies}, {} RAM, tick {:.1} ms (CPU {:.1})",
+        ", {policies}, {}, tick {:.1} ms (CPU {:.1})",
         size(cost.resident_bytes),
         agent.tick_ms,
         cost.tick_cpu_ms,
@@ -274,5 +300,10 @@ fn tabs(state: &State, width: usize) -> Line<'static> {
         Pane::Areas => String::new(),
         Pane::Events => format!("{} events", state.shown_events().count()),
     };
-    spread(left, vec![span(state, Tone::Faint, right)], width)
+    let right = match (lines_shown(state), right.is_empty() || state.is_help_open) {
+        (None, _) => right,
+        (Some(lines), true) => lines,
+        (Some(lines), false) => format!("{right}, {lines}"),
+    };
+    spread(state, left, vec![span(state, Tone::Faint, right)], width)
 }

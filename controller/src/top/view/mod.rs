@@ -59,6 +59,14 @@ fn scrolled(state: &State) -> (Rect, Vec<Line<'static>>) {
     }
 }
 
+/// Which lines of what is scrolled are on the screen, where not all are.
+fn lines_shown(state: &State) -> Option<String> {
+    let (area, lines) = scrolled(state);
+    let (height, all) = (usize::from(area.height), lines.len());
+    let first = state.scroll.min(all.saturating_sub(height));
+    (all > height && height > 0).then(|| format!("lines {}-{} of {all}", first + 1, first + height))
+}
+
 /// How many lines do not fit: as far as one can scroll.
 pub(super) fn overflow(state: &State) -> usize {
     let (area, lines) = scrolled(state);
@@ -83,18 +91,18 @@ fn span(state: &State, tone: Tone, text: impl Into<String>) -> Span<'static> {
 }
 
 /// A line whose beginning stands left, whose end stands right, and whose middle is cut where both do not fit.
-fn spread(left: Vec<Span<'static>>, right: Vec<Span<'static>>, width: usize) -> Line<'static> {
+fn spread(state: &State, left: Vec<Span<'static>>, right: Vec<Span<'static>>, width: usize) -> Line<'static> {
     let width_of = |spans: &[Span<'_>]| spans.iter().map(|span| text::width(&span.content)).sum::<usize>();
     let room = width.saturating_sub(width_of(&right));
-    let mut line = clipped(left, room);
+    let mut line = clipped(state, left, room);
     let gap = room.saturating_sub(width_of(&line));
     line.push(Span::raw(" ".repeat(gap)));
     line.extend(right);
     Line::from(line)
 }
 
-/// The spans that fit, the last one cut.
-fn clipped(spans: Vec<Span<'static>>, room: usize) -> Vec<Span<'static>> {
+/// The spans that fit, the last one cut, which is shown by a sign.
+fn clipped(state: &State, spans: Vec<Span<'static>>, room: usize) -> Vec<Span<'static>> {
     let mut left = room;
     let mut kept = Vec::with_capacity(spans.len());
     for span in spans {
@@ -102,12 +110,13 @@ fn clipped(spans: Vec<Span<'static>>, room: usize) -> Vec<Span<'static>> {
         if width <= left {
             left -= width;
             kept.push(span);
-        } else {
-            let style = span.style;
-            let head: String = fitting(&span.content, left);
-            kept.push(Span::styled(head, style));
-            break;
+            continue;
         }
+        if left > 0 {
+            let head = fitting(&span.content, left - 1);
+            kept.push(Span::styled(format!("{head}{}", state.look.signs.cut), span.style));
+        }
+        break;
     }
     kept
 }

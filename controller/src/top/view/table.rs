@@ -2,7 +2,7 @@
 
 use ratatui::text::{Line, Span};
 
-use super::{filled, span};
+use super::{filled, header::PRESSED, span};
 use crate::{
     text,
     top::{
@@ -44,27 +44,29 @@ fn titles(state: &State, name: usize, shown: &[Shown]) -> Line<'static> {
     let title = |tone: Tone, text: String| span(state, tone, text);
     let is_sorted = |column| state.sort.column == column;
     let tone = |column| if is_sorted(column) { Tone::Sorted } else { Tone::Title };
-    let arrow = |text: &str, column, room: usize| {
-        let arrow = state.look.signs.arrows[usize::from(state.sort.is_descending)];
-        let text = text.to_owned();
-        // The title gives way to the arrow where there is no room for both.
-        if !is_sorted(column) {
-            text
-        } else if text.len() < room {
-            format!("{text}{arrow}")
-        } else {
-            format!("{}{arrow}", &text[..room - 1])
-        }
+    let arrow = |column| match is_sorted(column) {
+        true => state.look.signs.arrows[usize::from(state.sort.is_descending)],
+        false => "",
     };
-    let mut spans = vec![title(tone(None), text::left(&arrow(more, None, name), name, cut))];
-    for shown in shown {
+    let name_title = format!("{more}{}", arrow(None));
+    let mut spans = vec![title(tone(None), text::left(&name_title, name, cut))];
+    let all = shown.len();
+    // A title that fills its column has the arrow in the gap behind it.
+    let mut gap = " ";
+    for (nth, shown) in shown.iter().enumerate() {
         let column = &COLUMNS[shown.column];
-        let width = usize::from(column.width);
-        let text = arrow(column.title, Some(shown.column), width);
+        let (width, arrow) = (usize::from(column.width), arrow(Some(shown.column)));
+        let is_full = column.title.len() == width && !arrow.is_empty();
+        let text = match (is_full, nth + 1 == all) {
+            (false, _) => format!("{}{arrow}", column.title),
+            (true, false) => column.title.to_owned(),
+            (true, true) => format!("{}{arrow}", &column.title[..width - 1]),
+        };
         let text =
             if column.is_number() { text::right(&text, width, cut) } else { text::left(&text, width, cut) };
-        spans.push(title(Tone::Title, " ".to_owned()));
+        spans.push(title(Tone::Title, gap.to_owned()));
         spans.push(title(tone(Some(shown.column)), text));
+        gap = if is_full { arrow } else { " " };
     }
     Line::from(spans)
 }
@@ -87,7 +89,10 @@ fn row(state: &State, place: &Place, name: usize, shown: &[Shown]) -> Line<'stat
             (false, false) => text::left(&cell, width, cut),
         };
         spans.push(Span::raw(" "));
-        spans.push(span(state, tone(column.name, &value, is_trouble), text));
+        let is_pressed =
+            column.name == "psi" && row.cgroup.memory_pressure.is_some_and(|psi| psi.some_avg10 > PRESSED);
+        let tone = if is_pressed { Tone::Strong } else { tone(column.name, &value, is_trouble) };
+        spans.push(span(state, tone, text));
     }
     Line::from(spans)
 }

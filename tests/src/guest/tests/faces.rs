@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::guest::agent::{Agent, swaptier_json};
+use crate::guest::agent::{Agent, swaptier, swaptier_json};
 use crate::guest::bench::faces;
 use crate::guest::cgroup::Cgroup;
 use crate::guest::process::sibling;
 use crate::guest::stage::Stage;
+use crate::guest::wait::wait_for;
+use crate::guest::workload::Workload;
 
 const CONFIG: &str = "/etc/swaptier/swaptier.toml";
 const GROUPS: &str = "/etc/group";
@@ -77,12 +79,14 @@ pub(super) fn a_reader_looks_and_does_not_act() -> Result<()> {
             "{arguments:?} of a reader ended with {code}: {complaint}{out}"
         );
     }
-    let act = ["writeback", cgroup.path(), "--max", "1"];
-    let (code, _, complaint) = as_user(readers, &act)?;
-    ensure!(
-        code == 5 && complaint.contains("only root"),
-        "a reader's write-back ended with {code}: {complaint}"
-    );
+    let act: [&str; 4] = ["writeback", cgroup.path(), "--max", "1"];
+    for acts in [&act[..], &["reload"], &["close", cgroup.path()], &["open", cgroup.path()], &["record"]] {
+        let (code, _, complaint) = as_user(readers, acts)?;
+        ensure!(
+            code == 5 && complaint.contains("only root"),
+            "{acts:?} of a reader ended with {code}: {complaint}"
+        );
+    }
     for arguments in [&["status", "--json"][..], &["metrics"], &act] {
         let (code, out, complaint) = as_user(&[], arguments)?;
         ensure!(
@@ -94,6 +98,56 @@ pub(super) fn a_reader_looks_and_does_not_act() -> Result<()> {
     // Root may do what they may not: that there is nothing to write back is another answer.
     let status = swaptier_json(&["status", "--json"])?;
     ensure!(status["agent"]["running"] == true, "root is not answered");
+    agent.stop()
+}
+
+/// Closed by hand: the kernel's valve shuts, nothing is demoted, and a round by hand is refused; opened, the policy has it
+/// again. All of it by the commands, whose exit codes and words are checked.
+pub(super) fn a_way_to_disk_is_closed_by_hand_and_opened_again() -> Result<()> {
+    const VALVE: &str = "memory.zswap.writeback";
+    let _stage = Stage::set(40)?;
+    let policy = "schema = 1\n[match]\ncgroup = [\"test.slice/*\"]\n[tiers]\nuse = [\"zswap\", \"disk\"]\n\
+                  swap_max = \"256M\"\n[demote]\nolder_than = \"1h\"\n";
+    std::fs::create_dir_all("/etc/swaptier/policies.d")?;
+    let file = "/etc/swaptier/policies.d/close.toml";
+    std::fs::write(file, policy)?;
+    let (cgroup, other) = (Cgroup::create("test.slice/closed")?, Cgroup::create("test.slice/other")?);
+    let mut workload = Workload::spawn(&cgroup, "--hot 1M --warm 0 --cold 8M --commands")?;
+    let agent = Agent::start(&[])?;
+    let expect = |arguments: &[&str], code: i32, says: &str| -> Result<()> {
+        let outcome = swaptier(arguments)?;
+        let said = format!("{}{}", outcome.stdout, outcome.stderr);
+        ensure!(
+            outcome.code == code && said.contains(says),
+            "{arguments:?} ended with {}: {said}",
+            outcome.code
+        );
+        Ok(())
+    };
+    workload.command("pageout cold")?;
+    expect(&["close", "test.slice/closed", "--dry-run"], 0, "use = [\"zswap\"]")?;
+    expect(&["open", "test.slice/closed"], 6, "not closed by hand")?;
+    expect(&["close", "test.slice/closed"], 0, "closed by hand")?;
+    wait_for("the valve to shut", Duration::from_secs(20), || Ok(cgroup.get(VALVE)?.trim() == "0"))?;
+    ensure!(other.get(VALVE)?.trim() == "1", "the neighbour was closed, too");
+    ensure!(
+        cgroup.get("memory.swap.max")?.trim() == (256 << 20).to_string(),
+        "the limit went with the valve"
+    );
+    expect(&["close", "test.slice/closed"], 6, "closed by hand already")?;
+    expect(&["writeback", "test.slice/closed", "--max", "16"], 1, "swaptier open test.slice/closed")?;
+    expect(&["close", "test.slice"], 1, "has no policy")?;
+    // What was closed stays so when policies are read anew.
+    expect(&["reload"], 0, "2 policies in force")?;
+    let status = swaptier_json(&["status", "--json"])?;
+    let row =
+        status["cgroups"].as_array().and_then(|all| all.iter().find(|row| row["path"] == cgroup.path()));
+    ensure!(row.is_some_and(|row| row["closed_by_hand"] == true), "the status does not say so: {row:?}");
+    expect(&["open", "test.slice/closed"], 0, "opened again")?;
+    wait_for("the valve to open", Duration::from_secs(20), || Ok(cgroup.get(VALVE)?.trim() == "1"))?;
+    expect(&["writeback", "test.slice/closed", "--max", "64"], 0, "written pages")?;
+    std::fs::remove_file(file)?;
+    workload.finish()?;
     agent.stop()
 }
 

@@ -93,6 +93,10 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "the_gate_over_a_ghost_is_kept_shut", run: gate::the_gate_over_a_ghost_is_kept_shut },
     Test { name: "a_reader_looks_and_does_not_act", run: faces::a_reader_looks_and_does_not_act },
     Test {
+        name: "a_way_to_disk_is_closed_by_hand_and_opened_again",
+        run: faces::a_way_to_disk_is_closed_by_hand_and_opened_again,
+    },
+    Test {
         name: "stopped_readers_cost_the_agent_nothing",
         run: faces::stopped_readers_cost_the_agent_nothing,
     },

@@ -1,8 +1,10 @@
-//! The screen on a real terminal, with a live agent, keys and all; and the terminal as it was, however the screen ends.
+//! The screen on a real terminal, with a live agent, keys and all; and the terminal as it was, however the screen ends: by
+//! its key, by signals, by a panic, and in between by the shell's job control.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::guest::agent::Agent;
 use crate::guest::cgroup::Cgroup;
@@ -25,13 +27,13 @@ pub(super) fn the_screen_shows_and_acts_on_a_real_terminal() -> Result<()> {
     first.command("pageout cold")?;
     second.command("pageout warm")?;
     let terminal = Terminal::open(120, 40)?;
-    terminal.text("stty -g > /tmp/before; swaptier top; stty -g > /tmp/after")?;
-    terminal.key("Enter")?;
+    open(&terminal, "")?;
     look_about(&terminal)?;
     act(&terminal, &cold)?;
     terminal.text("q")?;
     terminal.shows("ready>")?;
     is_as_found(&terminal)?;
+    ends_well_however_it_ends(&terminal)?;
     drop(terminal);
     first.finish()?;
     second.finish()?;
@@ -90,6 +92,57 @@ fn act(terminal: &Terminal, cgroup: &Cgroup) -> Result<()> {
     terminal.text("2")?;
     terminal.shows_all(&["PRIO", "/dev/vda"])?;
     terminal.text("1")?;
+    Ok(())
+}
+
+/// Types the command, with the terminal's settings before and after it.
+fn open(terminal: &Terminal, variables: &str) -> Result<()> {
+    let _none_before = std::fs::remove_file("/tmp/after");
+    terminal
+        .text(&format!("clear; stty -g > /tmp/before; {variables} swaptier top; stty -g > /tmp/after"))?;
+    terminal.key("Enter")
+}
+
+/// The one process of the screen.
+fn screen() -> Result<Pid> {
+    let is_screen = |pid: &i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = line.split(|byte| *byte == 0);
+        words.next().is_some_and(|word| word.ends_with(b"swaptier")) && words.next() == Some(b"top")
+    };
+    let entries = std::fs::read_dir("/proc").context("reading /proc")?.flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(is_screen).find_map(Pid::from_raw).context("no screen is running")
+}
+
+/// Signals that end it, a panic, and the shell's job control: the terminal is given back each time.
+fn ends_well_however_it_ends(terminal: &Terminal) -> Result<()> {
+    for signal in [Signal::TERM, Signal::HUP] {
+        open(terminal, "")?;
+        terminal.shows("map   exact")?;
+        kill_process(screen()?, signal).with_context(|| format!("sending {signal:?}"))?;
+        is_as_found(terminal).with_context(|| format!("after {signal:?}"))?;
+    }
+    open(terminal, "SWAPTIER_FAULT=top.drawn:3@panic")?;
+    terminal.shows_all(&["panicked at", "fault point top.drawn", "ready>"])?;
+    is_as_found(terminal).context("after a panic")?;
+    terminal.text("clear; swaptier top")?;
+    terminal.key("Enter")?;
+    terminal.shows("map   exact")?;
+    terminal.key("C-z")?;
+    terminal.shows("ready>")?;
+    ensure!(terminal.modes()? == AS_FOUND, "stopped, it left the terminal in modes {}", terminal.modes()?);
+    terminal.text("fg")?;
+    terminal.key("Enter")?;
+    terminal.shows("map   exact")?;
+    ensure!(
+        terminal.modes()? == "1 0 1",
+        "back from `fg` it has not taken the terminal: {}",
+        terminal.modes()?
+    );
+    terminal.text("q")?;
+    terminal.shows("ready>")?;
+    ensure!(terminal.modes()? == AS_FOUND, "the terminal was left in modes {}", terminal.modes()?);
     Ok(())
 }
 

@@ -1,0 +1,187 @@
+//! What the agent publishes each tick: the one value that every face shows. Pure data; the JSON is a versioned
+//! interface. What is only wanted of one cgroup at a time is in `detail`, what happened in `events`; `describe` names
+//! every field with its unit. The rows of cgroups and of areas, and what is so of the host, have a file each.
+
+mod area;
+mod cgroup;
+mod host;
+
+use serde::{Deserialize, Serialize};
+
+pub use area::{AreaStatus, PoolStatus};
+pub use cgroup::{ActionStatus, CgroupStatus};
+pub use host::{HostStatus, PressureStatus, Rates, RefusedStores};
+
+/// Version of the JSON. What is not known is left out. A field may be added without a new version; none is removed or
+/// changes its meaning.
+pub const SCHEMA: u32 = 1;
+
+/// Everything a face shows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// When it was published: seconds since 1970, to the millisecond. 0 without an agent.
+    #[serde(default)]
+    pub unix_seconds: f64,
+    /// The agent itself.
+    pub agent: AgentStatus,
+    /// The host.
+    pub host: HostStatus,
+    /// Swap areas in use, in the kernel's order.
+    #[serde(default)]
+    pub areas: Vec<AreaStatus>,
+    /// The shadow map.
+    pub map: MapStatus,
+    /// Cgroups with a policy or with anything in swap, by path.
+    pub cgroups: Vec<CgroupStatus>,
+    /// Rounds of write-back since the agent started, oldest first; at most the last 100.
+    pub rounds: Vec<serde_json::Value>,
+    /// What was not done at the last decision, and why: one sentence each.
+    pub held: Vec<HeldStatus>,
+    /// Kernel files that say what swaptier wrote, and will be given back: by path.
+    #[serde(default)]
+    pub knobs: Vec<KnobStatus>,
+    /// Sequence number of the newest event; 0 before the first.
+    #[serde(default)]
+    pub last_event: u64,
+    /// What was done since the agent started.
+    #[serde(default)]
+    pub totals: TotalsStatus,
+}
+
+/// What was done since the agent started, by policies and by commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TotalsStatus {
+    /// Steps of plans that were carried out, or needed no change.
+    pub steps: u64,
+    /// Steps that could not be carried out.
+    pub steps_in_trouble: u64,
+    /// Rounds of write-back, those that failed included.
+    pub rounds: u64,
+    /// Of these: refused by the kernel, or not possible.
+    pub rounds_failed: u64,
+    /// Pages that rounds were asked for.
+    pub asked_pages: u64,
+    /// Pages that rounds wrote back.
+    pub written_pages: u64,
+    /// Pages written beyond what was asked.
+    pub overshoot_pages: u64,
+    /// Pages of other cgroups that were written back meanwhile.
+    pub sibling_pages: u64,
+    /// Stores of the host that zswap refused meanwhile.
+    pub refused_stores: u64,
+    /// Seconds that rounds took.
+    pub round_seconds: f64,
+}
+
+/// The agent's own state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// Whether one is running.
+    pub running: bool,
+    /// Its process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Ticks since it started.
+    pub tick: u64,
+    /// Milliseconds the last tick took.
+    pub tick_ms: f64,
+    /// Policies in force.
+    pub policies: usize,
+    /// The dialect that would write back now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
+    /// Why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_dialect: Option<String>,
+    /// What this host lacks and what that costs, one sentence each.
+    pub lost: Vec<String>,
+    /// It decides and changes nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Seconds from one tick to the next.
+    #[serde(default)]
+    pub tick_interval_seconds: u64,
+    /// What it costs.
+    #[serde(default)]
+    pub cost: CostStatus,
+    /// Ticks that could not see the host.
+    #[serde(default)]
+    pub blind_ticks: u64,
+    /// Lines of the journal of ticks that were lost: the disk was slow, full or gone.
+    #[serde(default)]
+    pub journal_dropped: u64,
+}
+
+/// What the agent itself costs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CostStatus {
+    /// Milliseconds of processor time that the last tick took.
+    pub tick_cpu_ms: f64,
+    /// Seconds that all ticks took, by the clock on the wall.
+    pub ticks_seconds: f64,
+    /// Seconds of processor time that all ticks took.
+    pub ticks_cpu_seconds: f64,
+    /// Seconds of processor time of the whole process, its socket and journal included.
+    pub cpu_seconds: f64,
+    /// Bytes of its memory in RAM (`VmRSS`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident_bytes: Option<u64>,
+    /// Whether its memory is locked: it cannot be swapped out itself.
+    pub is_locked: bool,
+}
+
+/// A kernel file that swaptier changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnobStatus {
+    /// The file, below `/`.
+    pub path: String,
+    /// kernfs id of its cgroup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<u64>,
+    /// What it said before, and will say again.
+    pub before: String,
+    /// What was written.
+    pub ours: String,
+    /// Who asked for it: a policy's file name, a command, a table of the configuration.
+    pub by: String,
+}
+
+/// The shadow map.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MapStatus {
+    /// `exact`; `behind` when much was in swap before the probes were there; `absent`.
+    pub state: String,
+    /// Why it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Chunks of 256 KiB in use.
+    pub chunks: u64,
+    /// Bytes of kernel memory it holds.
+    pub locked_bytes: u64,
+    /// Bytes of its frames that clusters of swap slots have: what it would hold without any reserve.
+    #[serde(default)]
+    pub used_bytes: u64,
+    /// Pages in zswap by the map, less those by the kernel's own count (the root's `memory.stat`). Unknown pages may be
+    /// in zswap, and each explains a difference of one.
+    pub drift_pages: i64,
+    /// Slots that were wrong in the map and were put right, since the agent started.
+    #[serde(default)]
+    pub repaired_pages: u64,
+    /// Runs of the probes that the kernel skipped.
+    pub recursion_misses: u64,
+    /// Events lost: no frame free, unknown area, no counters.
+    pub missed_events: u64,
+}
+
+/// Something that was not done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldStatus {
+    /// The cgroup's path.
+    pub cgroup: String,
+    /// The policy's file name.
+    pub policy: String,
+    /// Why.
+    pub reason: String,
+}
