@@ -16,7 +16,7 @@ use crate::{binaries, ebpf, paths, promtool, say, setup, tmux};
 /// faces, which no kernel makes different; on the one between those of the map, which rest on each kernel's own functions,
 /// but the long ones of its memory and its succession; and one that must be refused, which costs little more than its boot.
 const KERNELS: [(&str, Option<&str>, &[&str]); 4] = [
-    ("6.12", None, &["reader", "the_screen", "decides_again"]),
+    ("6.12", None, &["reader", "the_screen", "closed_by_hand", "decides_again"]),
     ("7.2", None, &[]),
     ("6.18", Some("map"), &["follows_used_slots", "outlives"]),
     ("6.1", None, &[]),
