@@ -14,6 +14,10 @@ use crate::{
 /// How long the pump sleeps between two looks at the meter, unless the alarm wakes it.
 const LOOK: Duration = Duration::from_micros(20);
 
+/// Pages before the end from which on it does not sleep while pages come: what wakes it may be late by some milliseconds
+/// where processors are emulated or shared.
+const CLOSE: u64 = 256;
+
 /// How long a stroke may take to show on the meter.
 const STROKE: Duration = Duration::from_millis(1);
 
@@ -22,9 +26,8 @@ const STROKE: Duration = Duration::from_millis(1);
 /// and again while it runs.
 const HOLD: Duration = Duration::from_millis(8);
 
-/// How long the pump goes on without an effect before it sleeps for a moment: the worker may be waiting for the very
-/// processor the pump is on.
-const YIELD: Duration = Duration::from_micros(300);
+/// How long it goes on without an effect: the worker may be waiting for the very processor the pump is on.
+const STALL: Duration = Duration::from_micros(300);
 
 /// How often it is looked whether the agent lives, while the limit is low.
 const HEARTBEAT: Duration = Duration::from_millis(1);
@@ -173,45 +176,57 @@ impl<'a> Aim<'a> {
         is_near
     }
 
-    /// Has the page refused, which queues the worker, and over and over as long as nobody else is: until the target is near
-    /// or the hold is over.
-    pub(super) fn queue_work(&mut self, page: &mut Page) {
+    /// Has the page refused, which queues the worker, and over and over as long as nobody else is: until the target is near,
+    /// the hold is over, or nothing moves any more. Returns how many runs of the worker had begun when it was last queued.
+    pub(super) fn queue_work(&mut self, page: &mut Page) -> u64 {
         let (mut seen, mut moved) = (self.meter.read(), Instant::now());
         let (until, refused) = (moved + HOLD, self.refused());
+        let stall = if self.meter.tells_pages() { STALL } else { HOLD };
         let mut alive = moved;
         loop {
+            let begun = self.meter.worker_begun();
             self.meter.push_out(page);
-            if self.close_if_near() || self.refused() != refused || Instant::now() > until {
-                return;
-            }
-            if alive.elapsed() > HEARTBEAT {
-                if self.life.is_over() {
-                    return;
-                }
-                alive = Instant::now();
-            }
             let (last, now) = (seen, Instant::now());
             seen = self.meter.read();
             if seen != last {
                 moved = now;
-            } else if now - moved > YIELD {
-                self.meter.wait(10 * LOOK);
+            }
+            // No sleep in here: a processor that is given away while the limit is low comes back whenever it pleases.
+            if self.close_if_near() || self.refused() != refused || now > until || now - moved > stall {
+                return begun;
+            }
+            if alive.elapsed() > HEARTBEAT {
+                if self.life.is_over() {
+                    return begun;
+                }
+                alive = Instant::now();
             }
             page.bring_in();
         }
     }
 
-    /// Waits until the worker that was queued after so many runs has begun; where runs are not seen, until something is
-    /// written.
+    /// Waits until the worker that was queued after so many runs has begun, for as long as nobody is refused meanwhile; where
+    /// runs are not seen, until something is written.
     pub(super) fn await_begin(&mut self, begun: u64) {
         let are_seen = self.meter.tells_pages();
         let (seen, until) = (self.meter.read(), Instant::now() + if are_seen { BEGIN } else { BEGIN_UNSEEN });
+        let (waited, refused) = (Instant::now(), self.refused());
         while self.meter.worker_begun() == begun
             && (are_seen || self.meter.read() == seen)
+            && self.refused() == refused
             && Instant::now() < until
             && !self.close_if_near()
             && !self.life.is_over()
         {
+            self.pause(waited);
+        }
+    }
+
+    /// A moment between two looks. Busy near the end, for as long as something has moved lately.
+    fn pause(&mut self, moved: Instant) {
+        if self.left() <= CLOSE && moved.elapsed() < STALL {
+            std::hint::spin_loop();
+        } else {
             self.meter.wait(LOOK);
         }
     }
@@ -219,13 +234,14 @@ impl<'a> Aim<'a> {
     /// Waits until a stroke has run out, or the target is near.
     pub(super) fn run_out(&mut self, deadline: Instant) {
         let begun = Instant::now();
-        let (mut seen, mut quiet_at, longest) = (self.meter.read(), begun + STROKE, begun + BEGIN);
+        let (mut seen, mut moved, longest) = (self.meter.read(), begun, begun + BEGIN);
+        let mut quiet_at = begun + STROKE;
         while !self.close_if_near() {
-            self.meter.wait(LOOK);
+            self.pause(moved);
             let (last, now) = (seen, Instant::now());
             seen = self.meter.read();
             if seen != last {
-                quiet_at = now + 3 * LOOK;
+                (moved, quiet_at) = (now, now + 3 * LOOK);
             } else if now > deadline || now > quiet_at && (now > longest || !self.meter.is_worker_running()) {
                 return;
             }

@@ -156,10 +156,10 @@ impl Worker<'_> {
     /// Has our page refused until somebody else is, or the worker has done enough. A run that begins meanwhile reads a
     /// threshold of zero.
     fn refuse_ours(&self, aim: &mut Aim<'_>, page: &mut Page) -> io::Result<Duration> {
-        let begun = aim.meter.worker_begun();
         page.renew();
-        let low = self.refuse(|| aim.queue_work(page))?;
-        if aim.meter.worker_begun() == begun {
+        let mut begun = 0;
+        let low = self.refuse(|| begun = aim.queue_work(page))?;
+        if aim.meter.worker_begun() == begun && !aim.meter.is_worker_running() {
             self.begin_late(aim, page, begun)?;
         }
         Ok(low)
@@ -167,37 +167,50 @@ impl Worker<'_> {
 
     /// Where others store all the time, a store of theirs queues the worker as well as one of ours, and the shortest window
     /// that one of them falls into refuses hardly a second one.
-    ///
-    /// A worker that has a processor for itself begins at once: then the threshold must be zero before it is queued, and
-    /// everybody is refused until it has begun. One that must wait for a processor has its threshold lowered later, at
-    /// no cost. What held for the last worker is expected of the next.
     fn refuse_another(&self, aim: &mut Aim<'_>, page: &mut Page, refused: u64) -> io::Result<Duration> {
         let (begun, until) = (aim.meter.worker_begun(), Instant::now() + PATIENCE);
         let mut low = Duration::ZERO;
-        if self.is_prompt.get() {
-            self.accept.down()?;
-            fault::point("pump.accept.first");
-        }
         // A worker that was queued before may still be writing.
-        while aim.refused() == Some(refused) && Instant::now() < until && !aim.close_if_near() {
-            low += self.refuse(|| {
-                if self.is_prompt.get() {
-                    fault::point("pump.both.low");
-                }
-            })?;
-            if !aim.await_refusal(refused, SEEN) {
-                // Far longer than the window: should this processor be taken away now, the limit is likely to be up.
+        while Instant::now() < until && !aim.close_if_near() {
+            low += if self.is_prompt.get() {
+                self.wide_window(aim, refused)
+            } else {
+                self.window(aim, refused)
+            }?;
+            if aim.refused() == Some(refused) {
+                // Both values are up. Far longer than a window: should this processor be taken away now, nobody is refused.
                 aim.meter.wait(BETWEEN);
             }
+            if aim.refused() != Some(refused) {
+                self.is_prompt.set(aim.meter.worker_begun() != begun);
+                if !self.is_prompt.get() {
+                    self.begin_late(aim, page, begun)?;
+                }
+                break;
+            }
         }
-        let is_queued = aim.refused() != Some(refused);
-        if self.is_prompt.get() {
-            self.is_prompt.set(is_queued && aim.await_prompt_begin(begun, PROMPT));
-            self.accept.up()?;
+        Ok(low)
+    }
+
+    /// A moment in which somebody else may be refused, and the time it takes to see that.
+    fn window(&self, aim: &Aim<'_>, refused: u64) -> io::Result<Duration> {
+        let low = self.refuse(|| ())?;
+        aim.await_refusal(refused, SEEN);
+        Ok(low)
+    }
+
+    /// The same for a worker that has a processor for itself and begins at once: then the threshold must be zero before it
+    /// is queued, and everybody is refused until it has begun. One that must wait for a processor has its threshold lowered
+    /// later, at no cost. What held for the last worker is expected of the next.
+    fn wide_window(&self, aim: &Aim<'_>, refused: u64) -> io::Result<Duration> {
+        let begun = aim.meter.worker_begun();
+        self.accept.down()?;
+        fault::point("pump.accept.first");
+        let low = self.refuse(|| fault::point("pump.both.low"))?;
+        if aim.await_refusal(refused, SEEN) {
+            aim.await_prompt_begin(begun, PROMPT);
         }
-        if is_queued && !self.is_prompt.get() {
-            self.begin_late(aim, page, begun)?;
-        }
+        self.accept.up()?;
         Ok(low)
     }
 
