@@ -16,7 +16,7 @@ use swaptier_policies::{
     close::{Unclosed, closing},
 };
 
-use super::{Agent, load_policies};
+use super::{Agent, start::load_policies};
 use crate::{
     cli::Exit,
     config::POLICY_DIRS,

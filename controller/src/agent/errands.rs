@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use swaptier_policies::{Pages, PolicySet, Seconds, SourceFile};
 
-use super::{Agent, load_policies, rounds, unix_seconds};
+use super::{Agent, rounds, start::load_policies, unix_seconds};
 use crate::{
     cli::Exit,
     serve::{
