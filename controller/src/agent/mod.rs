@@ -29,7 +29,7 @@ use std::{
 
 use anyhow::Context as _;
 use swaptier_policies::{
-    Event, History, MapHealth, Plan, PolicySet, Seconds, Snapshot, Writeback, decide, violations,
+    Event, History, MapHealth, Plan, PolicySet, Seconds, Snapshot, SourceFile, Writeback, decide, violations,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
