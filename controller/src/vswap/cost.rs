@@ -1,7 +1,8 @@
 //! What an empty slot costs the kernel on this host: a ghost of many slots is switched on and off beside one of few, and
 //! free memory is looked at. No version says it, and no counter: the kernel takes it from several places.
 //!
-//! Also here: taking one part off an area, which is what dear slots make necessary. Caller: the agent.
+//! Also here: taking one part off an area, which is what dear slots make necessary, and what the same probe does to slots that
+//! processors keep. Caller: the agent.
 
 use std::path::Path;
 
@@ -54,18 +55,34 @@ fn middle(costs: &mut [SlotCost]) -> SlotCost {
 
 /// Bytes of memory that are free no more while a ghost of so many slots is on.
 fn taken(root: &Root, dir: &Path, slots: u64) -> Result<i64> {
+    let mut works = Works::open(root, dir, false)?;
+    let before = free(root)?;
+    let name = probe(&mut works, slots)?;
+    let after = free(root);
+    works.remove(&name)?;
+    Ok(before - after?)
+}
+
+/// Has the kernel let go of the slots that its processors keep: it does for all areas when it switches one off.
+///
+/// # Errors
+/// As [`measure`].
+pub fn give_back(root: &Root, dir: &Path) -> Result<Vec<Step>> {
+    let mut works = Works::open(root, dir, false)?;
+    let name = probe(&mut works, FEW)?;
+    works.remove(&name)
+}
+
+/// A ghost of so many slots, for a moment.
+fn probe(works: &mut Works<'_>, slots: u64) -> Result<AreaName> {
     let page = rustix::param::page_size() as u64;
     let name: AreaName = "slotprobe"
         .parse()
         .map_err(|error: super::NameError| AreaError::Refused(format!("the name of the probe: {error}")))?;
     // No priority: below all others, so that no page lands there while there is another area.
     let spec = AreaSpec { size: Some(Bytes(slots * page)), ..AreaSpec::new(name.clone(), AreaKind::Ghost) };
-    let mut works = Works::open(root, dir, false)?;
-    let before = free(root)?;
     works.create(&spec, Owner::Command)?;
-    let after = free(root);
-    works.remove(&name)?;
-    Ok(before - after?)
+    Ok(name)
 }
 
 /// `MemFree`, in bytes.

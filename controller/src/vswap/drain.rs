@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use swaptier_policies::Bytes;
 
-use super::area::AreaName;
+use super::area::{AreaKind, AreaName};
 use super::error::{AreaError, Result};
 use super::forecast::Forecast;
 use super::intended::Want;
@@ -38,6 +38,8 @@ pub struct Drain {
     /// What will come back.
     pub forecast: Forecast,
     paths: Vec<PathBuf>,
+    /// Their blocks are a pool's.
+    is_pool: bool,
 }
 
 impl Works<'_> {
@@ -54,19 +56,23 @@ impl Works<'_> {
         let found = self.hands.look(&self.store)?;
         let places = area.parts.iter().rev().filter_map(|part| place(&area, part));
         let paths = places.filter_map(|place| in_use(&place, &found)).collect();
+        let is_pool = area.spec.kind == AreaKind::Virtual;
         if !self.is_dry() && area.want == Want::On {
             self.note(super::AreaRecord { want: Want::Off, ..area })?;
         }
-        Ok(Drain { forecast, paths })
+        Ok(Drain { forecast, paths, is_pool })
     }
 
-    /// Notes that an area whose drain was called off shall be on. The kernel has it on already.
+    /// Has an area whose drain was called off as it was: on, with all its parts. To be called before anything is settled,
+    /// which would go on with the drain.
     ///
     /// # Errors
-    /// When the list cannot be written.
+    /// When the list cannot be written; when a part that was off already cannot be switched on.
     pub fn call_off_drain(&mut self, name: &AreaName) -> Result<()> {
-        let area = self.area(name)?.clone();
-        if area.want == Want::Off { self.note(super::AreaRecord { want: Want::On, ..area }) } else { Ok(()) }
+        if self.area(name)?.want == Want::Off {
+            self.switch_on(name)?;
+        }
+        Ok(())
     }
 }
 
@@ -91,6 +97,7 @@ impl Drain {
         for path in &self.paths {
             fault::point("area.drain.begun");
             match off(root, path, stop, &mut watch) {
+                Ok(()) if self.is_pool => swapon::discard(path).map_err(AreaError::io("discard", path))?,
                 Ok(()) => {}
                 Err(error) if error.raw_os_error() == Some(libc::EINTR) => return Ok(Drained::CalledOff),
                 Err(error) => return Err(AreaError::io("swap off", path)(error)),

@@ -43,6 +43,12 @@ impl AreaError {
         move |source| AreaError::Io { action, path: path.to_path_buf(), source }
     }
 
+    /// Whether a swap area could not be switched off because somebody is about it already.
+    #[must_use]
+    pub fn is_being_emptied(&self) -> bool {
+        matches!(self, AreaError::Io { action: "swap off", source, .. } if source.raw_os_error() == Some(libc::EINVAL))
+    }
+
     /// Whether the system said that it is not allowed.
     #[must_use]
     pub fn is_permission(&self) -> bool {

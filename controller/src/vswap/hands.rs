@@ -18,7 +18,7 @@ use super::loopdev::Loop;
 use super::reconcile::{Place, Step};
 use super::store::Store;
 use super::table::{self, GHOST_HEADER, Line, Wanted};
-use super::{label, swapon};
+use super::{files, label, swapon};
 use crate::fault;
 use crate::root::Root;
 
@@ -77,7 +77,7 @@ impl<'a> Hands<'a> {
 
     fn take(&mut self, store: &mut Store, step: &Step) -> Result<()> {
         match step {
-            Step::MakeFile(path, size) => make_file(path, *size),
+            Step::MakeFile(path, size) => files::make(path, *size),
             Step::Attach(path) => {
                 let file = open(path)?;
                 self.loops.push(Loop::attach(&file).map_err(AreaError::io("attach a loop device to", path))?);
@@ -97,7 +97,7 @@ impl<'a> Hands<'a> {
                 Ok(self.root.write(&format!("sys/block/{name}/queue/rotational"), "0")?)
             }
             Step::Header(area, place, size) => self.write_header(store, area, place, *size),
-            Step::GhostFile(area, path, size) => ghost_file(area, path, *size),
+            Step::GhostFile(area, path, size) => files::make_ghost(area, path, *size),
             Step::On(place, priority, discard) => {
                 let path = match place {
                     Place::Device(name) => self.node(store, name)?,
@@ -109,14 +109,12 @@ impl<'a> Hands<'a> {
                 fault::point("area.off.begun");
                 swapon::off(path).map_err(AreaError::io("swap off", path))
             }
+            Step::Discard(path) => swapon::discard(path).map_err(AreaError::io("discard", path)),
             Step::Remove(name) => match self.need_dm()?.remove(name) {
                 Err(error) if error.is_gone() => Ok(()),
                 outcome => Ok(outcome?),
             },
-            Step::RemoveFile(path) => match std::fs::remove_file(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                outcome => outcome.map_err(AreaError::io("remove", path)),
-            },
+            Step::RemoveFile(path, size) => files::remove(path, *size),
             Step::Moved(name) => {
                 if let Some(area) = store.intended.area_mut(name)
                     && let Some(transfer) = area.transfer.take()
@@ -247,11 +245,11 @@ impl<'a> Hands<'a> {
     }
 }
 
-fn page_size() -> usize {
+pub(super) fn page_size() -> usize {
     rustix::param::page_size()
 }
 
-fn open(path: &Path) -> Result<File> {
+pub(super) fn open(path: &Path) -> Result<File> {
     let flags = libc::O_CLOEXEC | libc::O_NOFOLLOW;
     let opened = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path);
     // A disk is often named by a link of udev's.
@@ -291,41 +289,6 @@ fn write_label(area: &AreaName, path: &Path) -> Result<()> {
         file.sync_all()
     };
     write().map_err(AreaError::io("label", path))
-}
-
-/// All of a file's blocks are taken now: none is looked for when memory is short.
-fn make_file(path: &Path, size: Bytes) -> Result<()> {
-    let flags = libc::O_CLOEXEC | libc::O_NOFOLLOW;
-    let make = || -> io::Result<()> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(flags)
-            .open(path)?;
-        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size.0)?;
-        file.sync_all()
-    };
-    make().map_err(AreaError::io("make", path))
-}
-
-fn ghost_file(area: &AreaName, path: &Path, size: Bytes) -> Result<()> {
-    let make = || -> io::Result<()> {
-        let page = header::page(size.0 / page_size() as u64, header::uuid()?, area, page_size())?;
-        let flags = libc::O_CLOEXEC | libc::O_NOFOLLOW;
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(flags)
-            .open(path)?;
-        file.write_all_at(&page, 0)?;
-        file.sync_all()
-    };
-    make().map_err(AreaError::io("make", path))
 }
 
 /// A throw-away key, in hexadecimal as the kernel takes it.

@@ -1,12 +1,20 @@
 //! The areas this host shall have: the list that is on disk before anything of it is made. Its lines are here, and what
 //! follows from them; reading and writing the file is `store.rs`'s, what is to be done about it `reconcile.rs`'s.
 
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use swaptier_policies::Bytes;
 
 use super::area::{AreaName, AreaSpec};
+
+/// Slots of a part: a header counts them in 32 bits, and fewer pages than this are no swap area.
+const LEAST_PART: Bytes = Bytes(64 << 10);
+const MOST_PART: Bytes = Bytes(1 << 48);
+/// The kernel has 32 swap areas at most.
+const MOST_PARTS: usize = 32;
+/// Sectors of a disk: an exbibyte.
+const MOST_SECTORS: u64 = 1 << 51;
 
 /// The version of the list written here.
 pub const VERSION: u32 = 1;
@@ -39,6 +47,45 @@ impl Intended {
     /// The same, to be changed.
     pub fn area_mut(&mut self, name: &AreaName) -> Option<&mut AreaRecord> {
         self.areas.iter_mut().find(|area| area.spec.name == *name)
+    }
+}
+
+impl AreaRecord {
+    /// Whether this can be an area that was noted here: a damaged list must not become steps.
+    ///
+    /// # Errors
+    /// What cannot be.
+    pub fn check(&self) -> Result<(), String> {
+        let name = &self.spec.name;
+        for (index, part) in self.parts.iter().enumerate() {
+            if !(LEAST_PART..=MOST_PART).contains(&part.size) {
+                return Err(format!("part {} of {name} has {} of slots", part.id, part.size));
+            }
+            if self.parts[..index].iter().any(|other| other.id == part.id) {
+                return Err(format!("{name} has two parts {}", part.id));
+            }
+        }
+        if self.parts.len() > MOST_PARTS {
+            return Err(format!("{name} has {} parts", self.parts.len()));
+        }
+        let folders = self.native.iter();
+        if let Some(path) = self.all_disks().map(|disk| &disk.path).chain(folders).find(|path| {
+            let is_step_up = |part: Component<'_>| part == Component::ParentDir;
+            !path.is_absolute() || path.components().any(is_step_up)
+        }) {
+            return Err(format!("{name} stands on `{}`, which is no whole path", path.display()));
+        }
+        let sectors =
+            |disk: &Disk| Some(disk.metadata_sectors.max(disk.data_sectors)).filter(|n| *n < MOST_SECTORS);
+        if self.all_disks().any(|disk| sectors(disk).is_none()) {
+            return Err(format!("{name} stands on more sectors than there can be"));
+        }
+        match &self.transfer {
+            Some(transfer) if transfer.from >= self.disks.len() => {
+                Err(format!("{name} moves from disk {}, and has {}", transfer.from, self.disks.len()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -96,7 +96,8 @@ fn loops(root: &Root) -> BTreeMap<PathBuf, DeviceNumber> {
 }
 
 /// The number of a block device at `path`.
-pub(super) fn number_of(path: &Path) -> Option<DeviceNumber> {
+#[must_use]
+pub fn number_of(path: &Path) -> Option<DeviceNumber> {
     let stat = rustix::fs::stat(path).ok()?;
     let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
     (kind == rustix::fs::FileType::BlockDevice).then(|| DeviceNumber {

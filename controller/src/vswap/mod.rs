@@ -10,6 +10,7 @@ pub mod cost;
 pub mod dm;
 pub mod drain;
 pub mod error;
+mod files;
 pub mod forecast;
 pub mod found;
 pub mod ghost;

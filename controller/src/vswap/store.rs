@@ -87,6 +87,7 @@ pub fn parse(text: &str, boot: Option<String>) -> std::result::Result<Intended, 
         return Err(format!("version {}, this swaptier knows {VERSION}", intended.version));
     }
     for (index, area) in intended.areas.iter().enumerate() {
+        area.check()?;
         if intended.areas[..index].iter().any(|other| other.spec.name == area.spec.name) {
             return Err(format!("two areas named {}", area.spec.name));
         }
@@ -122,7 +123,8 @@ fn lock(path: &Path) -> Result<File> {
 mod tests {
     use super::*;
     use crate::fake::FakeRoot;
-    use crate::vswap::{AreaKind, AreaRecord, AreaSpec, Owner};
+    use crate::vswap::{AreaKind, AreaRecord, AreaSpec, Disk, Owner, Part, Transfer};
+    use swaptier_policies::Bytes;
 
     fn record() -> AreaRecord {
         AreaRecord {
@@ -149,6 +151,35 @@ mod tests {
         fake.write(BOOT_ID, "another\n");
         let later = read(fake.root(), &dir).unwrap();
         assert_eq!(later.areas[0].want, Want::Gone);
+    }
+
+    #[test]
+    fn a_list_that_cannot_have_been_written_here_becomes_no_step() {
+        let one = |area: AreaRecord| Intended { version: 1, boot: None, areas: vec![area] };
+        let faults = |area: AreaRecord| parse(&serde_json::to_string(&one(area)).unwrap(), None);
+        let part = |size| Part { id: 0, size: Bytes(size), priority: None };
+        let disk = |path: &str| Disk {
+            path: path.into(),
+            is_file: true,
+            made: Some(Bytes(1 << 20)),
+            metadata_sectors: 8,
+            data_sectors: 8,
+        };
+        let fine = AreaRecord { parts: vec![part(1 << 30)], disks: vec![disk("/swap/a")], ..record() };
+        assert!(faults(fine.clone()).is_ok());
+        let wrong = [
+            AreaRecord { parts: vec![part(0)], ..fine.clone() },
+            AreaRecord { parts: vec![part(u64::MAX)], ..fine.clone() },
+            AreaRecord { parts: vec![part(1 << 30); 2], ..fine.clone() },
+            AreaRecord { disks: vec![disk("swap/a")], ..fine.clone() },
+            AreaRecord { disks: vec![disk("/swap/../etc/passwd")], ..fine.clone() },
+            AreaRecord { disks: vec![Disk { data_sectors: u64::MAX, ..disk("/swap/a") }], ..fine.clone() },
+            AreaRecord { native: Some("run".into()), ..fine.clone() },
+            AreaRecord { transfer: Some(Transfer { from: 1, to: disk("/swap/b"), is_copied: true }), ..fine },
+        ];
+        for area in wrong {
+            assert!(faults(area.clone()).is_err(), "{area:?}");
+        }
     }
 
     #[test]

@@ -38,6 +38,24 @@ pub fn off(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Gives the blocks under a device that is off back to what it stands on: switching off gives back none, and what is there
+/// means nothing any more.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn discard(path: &Path) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    /// `_IO(0x12, 119)` (linux/fs.h).
+    const BLKDISCARD: libc::c_ulong = 0x1277;
+    let device = std::fs::OpenOptions::new().write(true).open(path)?;
+    let range = [0, super::hands::size_of(&device)?];
+    // SAFETY: the kernel reads two numbers, which are there.
+    match unsafe { libc::ioctl(device.as_raw_fd(), BLKDISCARD as libc::Ioctl, range.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 fn c_path(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_encoded_bytes())
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a path with a null byte"))

@@ -45,8 +45,8 @@ impl<'a> Works<'a> {
         &self.store.intended
     }
 
-    /// Brings the host to the list as it is: finishes what a killed process began, and moves that are copied; removes what nobody asked for. What
-    /// would take long (swapping off more than memory takes) is left and returned.
+    /// Brings the host to the list as it is: finishes what a killed process began, and moves that are copied; removes what
+    /// nobody asked for. What would take more memory than there is, or is being done by another, is left and returned.
     ///
     /// # Errors
     /// The first step that fails.
@@ -65,10 +65,13 @@ impl<'a> Works<'a> {
             self.store.intended.areas.iter().map(|area| reconcile::plan_area(area, &found)).collect();
         plans.insert(0, reconcile::strays(&self.store.intended, &found));
         for plan in plans {
-            if plan.iter().all(fits) {
-                self.carry_out(&plan)?;
-            } else {
-                left.extend(plan);
+            let done = if plan.iter().all(fits) { self.carry_out(&plan).map(|()| true) } else { Ok(false) };
+            match done {
+                Ok(true) => {}
+                Ok(false) => left.extend(plan),
+                // Its drain runs: that command ends it, or calls it off.
+                Err(error) if error.is_being_emptied() => left.extend(plan),
+                Err(error) => return Err(error),
             }
         }
         let moving = self.store.intended.areas.iter().filter(|area| area.transfer.is_some());

@@ -226,13 +226,18 @@ fn shared(root: &Root, command: &Shared) -> Result {
 
 /// The host's areas, after what a killed command left undone is done.
 fn open(root: &Root, is_dry: bool) -> std::result::Result<Works<'_>, Failure> {
-    let config = settings::config(root)?;
-    let mut works = Works::open(root, &settings::state_dir(root, &config), is_dry).map_err(failure)?;
+    let mut works = as_they_are(root, is_dry)?;
     let left = if is_dry { Vec::new() } else { works.settle().map_err(failure)? };
     for step in left {
-        eprintln!("swaptier: left for later, memory is too short for it now: {}", plain(&step.to_string()));
+        eprintln!("swaptier: left for later: {}", plain(&step.to_string()));
     }
     Ok(works)
+}
+
+/// The host's areas, with what was left undone.
+fn as_they_are(root: &Root, is_dry: bool) -> std::result::Result<Works<'_>, Failure> {
+    let config = settings::config(root)?;
+    Works::open(root, &settings::state_dir(root, &config), is_dry).map_err(failure)
 }
 
 /// Tells what was done, or would be.

@@ -9,7 +9,7 @@ use swaptier_policies::Bytes;
 
 use super::super::exit::{Exit, Failure, Result};
 use super::super::output::say;
-use super::{Move, done, failure, open};
+use super::{Move, as_they_are, done, failure, open};
 use crate::root::Root;
 use crate::vswap::AreaName;
 use crate::vswap::drain::Drained;
@@ -47,7 +47,7 @@ pub(super) fn drain(root: &Root, name: &AreaName, is_dry: bool) -> Result {
     match outcome {
         Ok(Drained::Empty) => say(&format!("{name} is empty and off\n"))?,
         ended => {
-            open(root, false)?.call_off_drain(name).map_err(failure)?;
+            as_they_are(root, false)?.call_off_drain(name).map_err(failure)?;
             ended.map_err(failure)?;
             return Err(Failure::say(Exit::Failed, format!("called off: {name} is in use as before")));
         }

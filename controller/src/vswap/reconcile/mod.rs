@@ -46,10 +46,13 @@ pub enum Step {
     On(Place, Option<u16>, bool),
     /// Switches a swap area off: all in it comes back into memory.
     Off(PathBuf),
+    /// Gives the blocks of a device that is off back to its pool.
+    Discard(PathBuf),
     /// Removes a device that nothing uses any more.
     Remove(String),
-    /// Removes a file that was made for the area.
-    RemoveFile(PathBuf),
+    /// Removes a file that was made for the area. With a size it is encrypted from its first byte on, so that nothing but
+    /// that size tells it from another.
+    RemoveFile(PathBuf, Option<Bytes>),
     /// Puts the new disk of a finished move in the place of the old one, on the list.
     Moved(AreaName),
     /// Takes the area off the list.
@@ -81,7 +84,7 @@ pub fn plan(intended: &Intended, found: &Found) -> Vec<Step> {
     for area in &intended.areas {
         match area.want {
             Want::On => build(area, found, &mut steps),
-            Want::Off => off(area, found, &mut steps),
+            Want::Off => empty(area, found, &mut steps),
             Want::Gone => remove(area, found, &mut steps),
         }
     }
@@ -162,7 +165,7 @@ fn build(area: &AreaRecord, found: &Found, steps: &mut Vec<Step>) {
     if let Some(transfer) = area.transfer.as_ref().filter(|transfer| transfer.is_copied) {
         let old = area.disks.get(transfer.from).filter(|disk| disk.made.is_some());
         let old = old.filter(|disk| found.files.contains_key(&disk.path));
-        steps.extend(old.map(|disk| Step::RemoveFile(disk.path.clone())));
+        steps.extend(old.map(|disk| Step::RemoveFile(disk.path.clone(), None)));
         steps.push(Step::Moved(area.spec.name.clone()));
     }
 }
@@ -202,14 +205,33 @@ fn off(area: &AreaRecord, found: &Found, steps: &mut Vec<Step>) {
     steps.extend(places.filter_map(|place| in_use(&place, found)).map(Step::Off));
 }
 
+/// What stays of an area holds nothing.
+fn empty(area: &AreaRecord, found: &Found, steps: &mut Vec<Step>) {
+    let from = steps.len();
+    off(area, found, steps);
+    if area.spec.kind == AreaKind::Virtual {
+        let offs = steps[from..].iter();
+        let freed: Vec<Step> = offs
+            .filter_map(
+                |step| if let Step::Off(path) = step { Some(Step::Discard(path.clone())) } else { None },
+            )
+            .collect();
+        steps.extend(freed);
+    }
+}
+
 fn remove(area: &AreaRecord, found: &Found, steps: &mut Vec<Step>) {
     off(area, found, steps);
     let mut names: Vec<String> = area.parts.iter().rev().map(|part| area.device(part)).collect();
     names.extend(table::ROLES.iter().rev().map(|role| area.spec.name.device(role)));
     steps.extend(names.into_iter().filter(|name| found.devices.contains_key(name)).map(Step::Remove));
-    let ghosts = area.parts.iter().filter(|_| area.native.is_some()).map(|part| area.ghost_file(part));
-    let made = area.all_disks().filter(|disk| disk.made.is_some()).map(|disk| disk.path.clone());
-    steps.extend(ghosts.chain(made).filter(|path| found.files.contains_key(path)).map(Step::RemoveFile));
+    let is_cipher = area.spec.kind == AreaKind::Plain && area.spec.encrypt;
+    let ghosts =
+        area.parts.iter().filter(|_| area.native.is_some()).map(|part| (area.ghost_file(part), None));
+    let made = area.all_disks().filter(|disk| disk.made.is_some());
+    let made = made.map(|disk| (disk.path.clone(), disk.made.filter(|_| is_cipher)));
+    let there = ghosts.chain(made).filter(|(path, _)| found.files.contains_key(path));
+    steps.extend(there.map(|(path, size)| Step::RemoveFile(path, size)));
     steps.push(Step::Forget(area.spec.name.clone()));
 }
 
@@ -272,8 +294,9 @@ impl fmt::Display for Step {
                 if *discard { f.write_str(", discarding freed clusters") } else { Ok(()) }
             }
             Step::Off(path) => write!(f, "swap off {}", path.display()),
+            Step::Discard(path) => write!(f, "give back the blocks of {}", path.display()),
             Step::Remove(name) => write!(f, "remove {name}"),
-            Step::RemoveFile(path) => write!(f, "remove the file {}", path.display()),
+            Step::RemoveFile(path, _) => write!(f, "remove the file {}", path.display()),
             Step::Moved(area) => write!(f, "note that {area} is moved"),
             Step::Forget(area) => write!(f, "forget {area}"),
         }

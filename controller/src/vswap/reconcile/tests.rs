@@ -119,6 +119,7 @@ impl Paper {
                 assert!(self.found.swaps.insert(self.path(place), usage).is_none(), "{step}: it is on");
             }
             Step::Off(path) => drop(self.found.swaps.remove(path).unwrap_or_else(|| panic!("{step}"))),
+            Step::Discard(path) => assert!(!self.found.swaps.contains_key(path), "{step}: it is swap"),
             Step::Remove(name) => {
                 assert!(self.found.swap_on(name).is_none(), "{step}: it is swap");
                 let number = self.found.devices.remove(name).unwrap_or_else(|| panic!("{step}")).number;
@@ -127,7 +128,7 @@ impl Paper {
                 let mut words = users.flat_map(|line| line.parameters.split(' '));
                 assert!(!words.any(|word| word == number), "{step}: something stands on it");
             }
-            Step::RemoveFile(path) => {
+            Step::RemoveFile(path, _) => {
                 self.found.files.remove(path);
                 self.found.blocks.remove(path);
             }
