@@ -1,5 +1,6 @@
-//! What happened to the swap areas between two looks: areas that came or went, marks that were crossed, a gate that
-//! somebody opened. Pure; the agent logs and journals them.
+//! What happened to the swap areas between two looks: areas that came or went, marks that were crossed, pools that take no
+//! writes, disks that failed, a gate that somebody opened. Pure; the agent logs and journals them, and reads of failed disks in the
+//! kernel's log.
 
 use std::fmt;
 
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::area::{AreaKind, Level, Part};
 use crate::decide::{look, pools};
-use crate::history::History;
+use crate::history::{AreaMemory, History};
 use crate::plan::Closed;
 use crate::snapshot::{CgroupId, Snapshot};
 use crate::units::{Pages, Share};
@@ -45,6 +46,26 @@ pub enum Event {
         /// How far it has come.
         to: Level,
     },
+    /// The kernel has switched a pool to take no writes: it is full, or its metadata is full or damaged, or it failed.
+    PoolRefuses {
+        /// The pool.
+        pool: String,
+    },
+    /// A pool takes writes again.
+    PoolTakes {
+        /// The pool.
+        pool: String,
+    },
+    /// The kernel could not read or write pages of an area. It says so a few times in some seconds only, so these are
+    /// the least there were.
+    AreaErrors {
+        /// Its name.
+        area: String,
+        /// Pages that could not be read, at least.
+        reads: u64,
+        /// Pages that could not be written, at least.
+        writes: u64,
+    },
     /// From now on nothing may be written to the swap areas.
     GateClosed {
         /// Why.
@@ -64,11 +85,10 @@ impl Event {
     #[must_use]
     pub fn is_trouble(&self) -> bool {
         match self {
-            Event::GateOpenedByOthers { .. } => true,
+            Event::GateOpenedByOthers { .. } | Event::PoolRefuses { .. } | Event::AreaErrors { .. } => true,
             Event::Mark { from, to, .. } => to > from,
-            Event::AreaOn { .. } | Event::AreaOff { .. } | Event::GateClosed { .. } | Event::GateFree => {
-                false
-            }
+            Event::AreaOn { .. } | Event::AreaOff { .. } | Event::PoolTakes { .. } => false,
+            Event::GateClosed { .. } | Event::GateFree => false,
         }
     }
 }
@@ -83,6 +103,15 @@ impl fmt::Display for Event {
             Event::Mark { pool, part, used, from, to } => {
                 write!(f, "{used} of the {part} of the pool {pool} is in use: {from} -> {to}")
             }
+            Event::PoolRefuses { pool } => {
+                write!(f, "the pool {pool} takes no writes any more: what is to go there stays in memory")
+            }
+            Event::PoolTakes { pool } => write!(f, "the pool {pool} takes writes again"),
+            Event::AreaErrors { area, reads, writes } => write!(
+                f,
+                "the disk under the swap area {area} failed: at least {writes} pages could not be written and \
+                 stay in memory, at least {reads} could not be read and are lost"
+            ),
             Event::GateClosed { because } => {
                 write!(f, "nothing may be written to the swap areas: {because}")
             }
@@ -115,6 +144,15 @@ impl History {
                 let (part, used) = pool.fullest();
                 events.push(Event::Mark { pool: name.clone(), part, used, from, to: *to });
             }
+        }
+        let refused = |pool: &String, memory: &AreaMemory| memory.refusing.contains(pool);
+        for pool in self.areas.refusing.iter().filter(|pool| !refused(pool, &before)) {
+            events.push(Event::PoolRefuses { pool: pool.clone() });
+        }
+        // One that is gone takes none.
+        let is_there = |name: &String| pools(areas).any(|pool| pool.name == *name);
+        for pool in before.refusing.iter().filter(|pool| is_there(pool) && !refused(pool, &self.areas)) {
+            events.push(Event::PoolTakes { pool: pool.clone() });
         }
         let is_open = snap.cgroups.get(&CgroupId::ROOT).and_then(|root| root.zswap_writeback) == Some(true);
         match (&before.closed, self.areas.closed.clone()) {

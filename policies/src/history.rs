@@ -6,7 +6,7 @@
 //! Properties: the sum of a day's rounds never passes `budget.day`; over any span the rounds never pass
 //! `budget.round + budget.rate × span`; a cgroup that is gone leaves nothing behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,9 @@ pub(crate) struct AreaMemory {
     pub(crate) is_stopped: bool,
     /// Of some pool it is not known how full it is.
     pub(crate) is_dark: bool,
+    /// Pools that take no writes. Not kept: it tells what was told, and is told again after a restart.
+    #[serde(skip)]
+    pub(crate) refusing: BTreeSet<String>,
     /// Since when each area that is on has had no slot in use; `None`: it has some.
     pub(crate) empty_since: BTreeMap<String, Option<Seconds>>,
 }

@@ -92,7 +92,7 @@ fn hooks(root: &Root) -> HookFacts {
 }
 
 /// Whether `/proc/kallsyms` shows an address for this name. The file has some 200,000 lines, so it is read line by line.
-fn has_symbol(root: &Root, wanted: &str) -> bool {
+pub(crate) fn has_symbol(root: &Root, wanted: &str) -> bool {
     let Ok(symbols) = File::open(root.host_path("proc/kallsyms")) else { return false };
     BufReader::new(symbols).lines().map_while(Result::ok).any(|line| {
         let mut words = line.split_ascii_whitespace();

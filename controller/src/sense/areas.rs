@@ -55,7 +55,7 @@ fn view(swap: &SwapArea, known: &[vswap::Area], marks: &impl Fn(&str) -> Marks, 
     };
     let pool = ours.filter(|_| kind == AreaKind::Virtual).and_then(|(area, _)| {
         let name = area.record.spec.name.as_str();
-        area.pool.as_ref().and_then(|status| pool(name, status, marks(name)))
+        area.pool.as_ref().map(|status| pool(name, status, marks(name)))
     });
     AreaView {
         name: ours
@@ -114,17 +114,17 @@ fn is_zram(path: &str) -> bool {
     path.strip_prefix("/dev/zram").is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
-/// `None`: the pool has failed, and says nothing of its blocks.
-fn pool(name: &str, status: &PoolStatus, marks: Marks) -> Option<PoolView> {
+/// A pool that has failed says nothing of its blocks: it has none, and so is full.
+fn pool(name: &str, status: &PoolStatus, marks: Marks) -> PoolView {
     let fill = |used, total| Fill { used: Blocks(used), total: Blocks(total) };
-    (status.total_blocks > 0).then(|| PoolView {
+    PoolView {
         name: name.to_owned(),
         block: vswap::pool::BLOCK,
         data: fill(status.used_blocks, status.total_blocks),
         metadata: fill(status.used_metadata_blocks, status.total_metadata_blocks),
         marks,
         refuses: status.mode != PoolMode::ReadWrite || status.needs_check,
-    })
+    }
 }
 
 /// Gives the areas the kernel's numbers, by the areas of the map: both are in the order of those numbers. Where they do
@@ -204,7 +204,9 @@ mod tests {
     fn a_pool_that_does_not_answer_is_unknown_and_one_in_trouble_refuses() {
         let pool =
             |line| seen("/dev/dm-2", &[known("m", vswap::AreaKind::Virtual, &["/dev/dm-2"], line)]).pool;
-        assert_eq!((pool(None), pool(Some("Fail"))), (None, None));
+        assert_eq!(pool(None), None);
+        let failed = pool(Some("Fail")).unwrap();
+        assert_eq!((failed.data.share(), failed.refuses), (Share(1_000_000), true));
         let full = "1 12/4096 9/10 - out_of_data_space discard_passdown error_if_no_space - 1024";
         assert!(pool(Some(full)).unwrap().refuses);
     }

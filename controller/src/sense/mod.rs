@@ -24,6 +24,7 @@ pub mod cgroupfs;
 mod counters;
 mod pressure;
 pub mod procfs;
+pub mod swap_errors;
 pub mod zswap;
 
 #[cfg(test)]

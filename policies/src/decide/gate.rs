@@ -43,6 +43,7 @@ pub(crate) fn look(snap: &Snapshot, history: &mut History) {
         // Two areas of one pool say the same of it, so the second changes nothing.
         history.areas.levels.insert(pool.name.clone(), level);
     }
+    history.areas.refusing = pools(areas).filter(|pool| pool.refuses).map(|pool| pool.name.clone()).collect();
     history.areas.is_near = before_ghosts(areas).is_some_and(|share| {
         let (enter, leave) = NEAR;
         share >= if history.areas.is_near { leave } else { enter }

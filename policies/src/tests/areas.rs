@@ -228,6 +228,23 @@ fn a_pool_that_refuses_writes_is_stopped_at_any_fill() {
         _ => None,
     });
     assert_eq!(crossed, Some(Level::Stopped));
+    assert!(events.contains(&Event::PoolRefuses { pool: "pool".to_owned() }), "{events:?}");
+    let told_again = history.watch(&snap);
+    assert!(!told_again.iter().any(|event| matches!(event, Event::PoolRefuses { .. })), "{told_again:?}");
+    snap.host.areas[0].pool.as_mut().unwrap().refuses = false;
+    let events = history.watch(&snap);
+    assert!(events.contains(&Event::PoolTakes { pool: "pool".to_owned() }), "{events:?}");
+}
+
+#[test]
+fn a_pool_that_failed_altogether_is_full() {
+    let mut snap = with_areas(vec![virtual_area(10)]);
+    let pool = snap.host.areas[0].pool.as_mut().unwrap();
+    let none = Fill { used: Blocks(0), total: Blocks(0) };
+    (pool.data, pool.metadata, pool.refuses) = (none, none, true);
+    let mut history = History::default();
+    history.watch(&snap);
+    assert!(crate::asks(&history).is_stopped && crate::asks(&history).is_closed);
 }
 
 #[test]

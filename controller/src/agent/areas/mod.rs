@@ -4,6 +4,8 @@
 //! How an area is made is `vswap/`'s; what is to be done about the configuration's is `todo.rs`'s, and pure. Changes
 //! run on a thread where blocking is allowed, one at a time, so that a tick never waits for a device.
 
+mod failing;
+mod kept;
 mod todo;
 mod watch;
 
@@ -30,6 +32,8 @@ use crate::{
     },
     vswap::{self, AreaKind, Owner, Works, cost},
 };
+use failing::Failing;
+use kept::Kept;
 use todo::{Todo, todo};
 
 /// How long after a change that failed the next one is tried.
@@ -54,6 +58,8 @@ pub(super) struct Areas {
     said: BTreeMap<String, String>,
     /// What a slot costs on this host; `None`: not measured, since no area asks for it.
     cost: Option<SlotCost>,
+    failing: Failing,
+    kept: Kept,
 }
 
 /// What came of a change: what was done, one line each, or why it could not be.
@@ -82,6 +88,8 @@ impl Areas {
             not_before: None,
             said: BTreeMap::new(),
             cost: None,
+            failing: Failing::begin(root),
+            kept: Kept::default(),
         };
         if areas.is_dry || (areas.config.is_empty() && areas.known.is_empty()) {
             return Ok(areas);
@@ -185,10 +193,12 @@ impl Areas {
             self.hear(work.await);
         }
         let is_early = self.not_before.is_some_and(|when| Instant::now() < when);
-        if self.is_dry || self.work.is_some() || is_early || self.config.is_empty() {
+        if self.is_dry || self.work.is_some() || is_early {
             return;
         }
         let next = self.broken().or_else(|| self.grown(views, ram, history, now));
+        // Areas that a command made have slots as well.
+        let next = next.or_else(|| self.kept.is_due(root, views).then_some(Todo::GiveBack));
         if let Some(todo) = next {
             let (root, dir) = (root.clone(), self.dir.clone());
             self.work = Some(tokio::task::spawn_blocking(move || carry_out(&root, &dir, todo)));
@@ -271,6 +281,9 @@ fn carry_out(root: &Root, dir: &Path, todo: Todo) -> Done {
 }
 
 fn works(root: &Root, dir: &Path, todo: &Todo) -> Result<Vec<String>, vswap::AreaError> {
+    if matches!(todo, Todo::GiveBack) {
+        return Ok(cost::give_back(root, dir)?.iter().map(ToString::to_string).collect());
+    }
     let mut works = Works::open(root, dir, false)?;
     let steps = match todo {
         Todo::Create(spec) => works.create(spec, Owner::Config)?,
@@ -280,7 +293,7 @@ fn works(root: &Root, dir: &Path, todo: &Todo) -> Result<Vec<String>, vswap::Are
         Todo::DropPart(name, id) => works.drop_part(name, *id)?,
         Todo::Settle => works.settle()?,
         Todo::Conflict(_, why) => return Err(vswap::AreaError::Refused(why.clone())),
-        Todo::Grow(_) | Todo::Look => Vec::new(),
+        Todo::Grow(_) | Todo::GiveBack | Todo::Look => Vec::new(),
     };
     Ok(steps.iter().map(ToString::to_string).collect())
 }

@@ -29,6 +29,8 @@ pub(super) enum Todo {
     DropPart(AreaName, u32),
     /// Finish what was begun, and switch on what is off.
     Settle,
+    /// Have the kernel let go of freed slots.
+    GiveBack,
     /// It is another than the configuration says, and cannot become it.
     Conflict(AreaName, String),
     /// It would grow; why it cannot.
@@ -40,7 +42,7 @@ pub(super) enum Todo {
 impl Todo {
     /// Whether an agent can start although it failed: it is tried again.
     pub(super) fn can_wait(&self) -> bool {
-        matches!(self, Todo::Remove(_) | Todo::DropPart(..) | Todo::Settle | Todo::Look)
+        matches!(self, Todo::Remove(_) | Todo::DropPart(..) | Todo::Settle | Todo::GiveBack | Todo::Look)
     }
 }
 
@@ -52,6 +54,7 @@ impl fmt::Display for Todo {
             Todo::GrowDisk(name, path, _) => write!(f, "grow {name} by {}", path.display()),
             Todo::GrowSlots(name, size, _) => write!(f, "grow {name} by {size} of slots"),
             Todo::DropPart(name, id) => write!(f, "take part {id} from {name}"),
+            Todo::GiveBack => f.write_str("have freed slots given back"),
             Todo::Settle => f.write_str("settle the areas"),
             Todo::Conflict(name, _) => write!(f, "have {name} as configured"),
             Todo::Grow(name) => write!(f, "grow {name}"),

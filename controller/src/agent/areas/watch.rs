@@ -15,7 +15,8 @@ impl Agent {
     /// decision cannot wait.
     pub(in crate::agent) async fn watch_areas(&mut self, snapshot: &Snapshot) -> bool {
         let before = asks(&self.history);
-        for event in self.history.watch(snapshot) {
+        let failed = self.areas.failing.look(&snapshot.host.areas);
+        for event in self.history.watch(snapshot).into_iter().chain(failed) {
             let news = News::of(EventKind::Area, event.to_string());
             self.tell(News { is_trouble: event.is_trouble(), ..news });
             if self.events.len() < EVENTS {
