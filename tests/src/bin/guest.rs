@@ -31,7 +31,7 @@ enum Command {
     },
     /// Measure something.
     Bench {
-        /// What: `cost`, `exact`, `kill`, `ugly`, `writeback`.
+        /// What: `areas`, `cost`, `exact`, `faces`, `kill`, `ugly`, `writeback`.
         name: String,
         /// One JSON object a line.
         #[arg(long)]
@@ -39,7 +39,10 @@ enum Command {
         /// Only this dialect of write-back; may be repeated.
         #[arg(long)]
         dialect: Vec<String>,
-        /// Only this scenario of `exact` or `ugly`, variant of `cost`, or fault point of `kill`; may be repeated.
+        /// How long `areas` overcommits memory; 300 without.
+        #[arg(long)]
+        seconds: Option<u64>,
+        /// Only this scenario of `areas`, `exact` or `ugly`, variant of `cost`, or fault point of `kill`; may be repeated.
         #[arg(long)]
         only: Vec<String>,
     },
@@ -72,8 +75,9 @@ fn run(command: &Command) -> Result<bool> {
             runner::names().for_each(|name| println!("{name}"));
             Ok(true)
         }
-        Command::Bench { name, json, dialect, only } => {
-            bench::run(name, &bench::Options { json: *json, dialects: dialect.clone(), only: only.clone() })
+        Command::Bench { name, json, dialect, seconds, only } => {
+            let (dialects, only) = (dialect.clone(), only.clone());
+            bench::run(name, &bench::Options { json: *json, dialects, seconds: *seconds, only })
         }
         Command::Demo { seconds, redraw } => {
             demo::run(demo::Options { limit: Duration::from_secs(*seconds), redraw: *redraw })

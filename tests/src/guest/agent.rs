@@ -119,6 +119,22 @@ impl Agent {
         self.process.signal(Signal::HUP)
     }
 
+    /// Holds it where it is, as a host does that has no time for it.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn hold(&self) -> Result<()> {
+        self.process.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn go_on(&self) -> Result<()> {
+        self.process.signal(Signal::CONT)
+    }
+
     /// kill -9, in the middle of whatever it does.
     ///
     /// # Errors
@@ -126,6 +142,12 @@ impl Agent {
     pub fn kill(mut self) -> Result<()> {
         self.process.signal(Signal::KILL)?;
         self.process.end(Duration::from_secs(30)).map(drop)
+    }
+
+    /// All of its log.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.process.said()
     }
 
     /// The end of its log, for messages.

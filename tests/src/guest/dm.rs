@@ -25,8 +25,16 @@ const DEV_CREATE: u32 = 3;
 const DEV_REMOVE: u32 = 4;
 const DEV_SUSPEND: u32 = 6;
 const TABLE_LOAD: u32 = 9;
+const TARGET_MSG: u32 = 14;
 
-/// What every command begins with and comes back as: `struct dm_ioctl`, and room for one target.
+/// Room for one target, or for a message.
+const PAYLOAD: usize = 296;
+/// A target's parameters begin there: first and number of sectors, status, where the next one is, and its kind.
+const PARAMETERS: usize = 40;
+/// A message begins there: it follows the sector it is for.
+const MESSAGE: usize = 8;
+
+/// What every command begins with and comes back as: `struct dm_ioctl`, and what follows it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Request {
@@ -42,23 +50,11 @@ struct Request {
     name: [u8; 128],
     uuid: [u8; 129],
     data: [u8; 7],
-    target: Target,
-}
-
-/// `struct dm_target_spec`, and its parameters.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Target {
-    start: u64,
-    sectors: u64,
-    status: i32,
-    next: u32,
-    kind: [u8; 16],
-    parameters: [u8; 256],
+    payload: [u8; PAYLOAD],
 }
 
 /// Bytes of `struct dm_ioctl` alone: part of every command's number.
-const HEADER: usize = std::mem::offset_of!(Request, target);
+const HEADER: usize = std::mem::offset_of!(Request, payload);
 const _: () = assert!(HEADER == 312);
 
 /// Guard of a device; gone at drop, so nothing may use it then.
@@ -77,15 +73,22 @@ impl Device {
     /// # Errors
     /// Outside a guest; when this kernel has no device-mapper, or refuses.
     pub fn over(disk: &str, name: &str) -> Result<Device> {
+        Device::over_first(disk, name, u64::MAX)
+    }
+
+    /// The same over the first `bytes` of `disk`, all of it where it has fewer.
+    ///
+    /// # Errors
+    /// As [`Device::over`].
+    pub fn over_first(disk: &str, name: &str, bytes: u64) -> Result<Device> {
         preamble::require_guest()?;
         for module in MODULES {
             // Built in is as good; what is missing is told by the ioctl that needs it.
             let _ = Command::new("modprobe").arg(module).output();
         }
         let sectors = File::open(disk).and_then(|mut file| file.seek(SeekFrom::End(0)));
-        let sectors = sectors.with_context(|| format!("measuring {disk}"))? / SECTOR;
-        let control = OpenOptions::new().read(true).write(true).open(CONTROL);
-        let control = control.with_context(|| format!("{CONTROL}: is dm_mod there?"))?;
+        let sectors = sectors.with_context(|| format!("measuring {disk}"))?.min(bytes) / SECTOR;
+        let control = control()?;
         let (name, disk) = (name.to_owned(), PathBuf::from(disk));
         let mut device = Device { name, disk, sectors, minor: 0, control };
         let dev = device.command(DEV_CREATE, None).context("making the device")?;
@@ -139,49 +142,67 @@ impl Device {
     /// Loads a new table and resumes with it: what is under way ends under the old one.
     fn become_target(&self, kind: &str, parameters: &str) -> Result<()> {
         let load = || {
-            self.command(TABLE_LOAD, Some(self.target(kind, parameters)?))?;
+            self.command(TABLE_LOAD, Some(self.payload(kind, parameters)?))?;
             self.command(DEV_SUSPEND, None)
         };
         load().map(drop).with_context(|| format!("making {} a `{kind} {parameters}`", self.name))
     }
 
-    fn target(&self, kind: &str, parameters: &str) -> Result<Target> {
-        let next = size_of::<Target>() as u32;
-        Ok(Target {
-            start: 0,
-            sectors: self.sectors,
-            status: 0,
-            next,
-            kind: terminated(kind)?,
-            parameters: terminated(parameters)?,
-        })
+    /// `struct dm_target_spec` and its parameters.
+    fn payload(&self, kind: &str, parameters: &str) -> Result<[u8; PAYLOAD]> {
+        let mut payload = [0; PAYLOAD];
+        payload[8..16].copy_from_slice(&self.sectors.to_ne_bytes());
+        payload[20..24].copy_from_slice(&(PAYLOAD as u32).to_ne_bytes());
+        payload[24..PARAMETERS].copy_from_slice(&terminated::<16>(kind)?);
+        payload[PARAMETERS..].copy_from_slice(&terminated::<{ PAYLOAD - PARAMETERS }>(parameters)?);
+        Ok(payload)
     }
 
     /// One command for this device; the device's number, as the kernel filled it in.
-    fn command(&self, number: u32, target: Option<Target>) -> Result<u64> {
-        let none = Target { start: 0, sectors: 0, status: 0, next: 0, kind: [0; 16], parameters: [0; 256] };
-        let mut request = Request {
-            version: [4, 0, 0],
-            data_size: size_of::<Request>() as u32,
-            data_start: HEADER as u32,
-            target_count: u32::from(target.is_some()),
-            open_count: 0,
-            flags: 0,
-            event_nr: 0,
-            padding: 0,
-            dev: 0,
-            name: terminated(&self.name)?,
-            uuid: [0; 129],
-            data: [0; 7],
-            target: target.unwrap_or(none),
-        };
-        // _IOWR(0xfd, number, struct dm_ioctl)
-        let code = 3 << 30 | (HEADER as u32) << 16 | 0xfd << 8 | number;
-        // SAFETY: the kernel reads and writes at most `data_size` bytes of the request, which is its size.
-        match unsafe { libc::ioctl(self.control.as_raw_fd(), code as libc::Ioctl, &raw mut request) } {
-            0 => Ok(request.dev),
-            _ => Err(Error::last_os_error()).with_context(|| format!("device-mapper command {number}")),
-        }
+    fn command(&self, number: u32, target: Option<[u8; PAYLOAD]>) -> Result<u64> {
+        command(&self.control, &self.name, number, target)
+    }
+}
+
+/// Says something to the target of the device `name`, somebody else's.
+///
+/// # Errors
+/// Outside a guest; when there is no such device, or it refuses.
+pub fn message(name: &str, text: &str) -> Result<()> {
+    preamble::require_guest()?;
+    let mut payload = [0; PAYLOAD];
+    payload[MESSAGE..].copy_from_slice(&terminated::<{ PAYLOAD - MESSAGE }>(text)?);
+    command(&control()?, name, TARGET_MSG, Some(payload)).map(drop)
+}
+
+fn control() -> Result<File> {
+    let control = OpenOptions::new().read(true).write(true).open(CONTROL);
+    control.with_context(|| format!("{CONTROL}: is dm_mod there?"))
+}
+
+/// One command for the device `name`; its number, as the kernel filled it in.
+fn command(control: &File, name: &str, number: u32, payload: Option<[u8; PAYLOAD]>) -> Result<u64> {
+    let mut request = Request {
+        version: [4, 0, 0],
+        data_size: size_of::<Request>() as u32,
+        data_start: HEADER as u32,
+        target_count: u32::from(payload.is_some()),
+        open_count: 0,
+        flags: 0,
+        event_nr: 0,
+        padding: 0,
+        dev: 0,
+        name: terminated(name)?,
+        uuid: [0; 129],
+        data: [0; 7],
+        payload: payload.unwrap_or([0; PAYLOAD]),
+    };
+    // _IOWR(0xfd, number, struct dm_ioctl)
+    let code = 3 << 30 | (HEADER as u32) << 16 | 0xfd << 8 | number;
+    // SAFETY: the kernel reads and writes at most `data_size` bytes of the request, which is its size.
+    match unsafe { libc::ioctl(control.as_raw_fd(), code as libc::Ioctl, &raw mut request) } {
+        0 => Ok(request.dev),
+        _ => Err(Error::last_os_error()).with_context(|| format!("device-mapper command {number}")),
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! `kernel` what the kernel says · `preamble` is this a guest that can do it? · `cgroup`, `zswap`, `swap`, `dm` guards
 //! that put back what they changed · `bpf` what is loaded and pinned · `process`, `workload`, `agent` children · `wait`
-//! patience with a limit · `status` what it says · `terminal` tmux · `stage` swap and zswap set up, `scene` with cgroups at work ·
-//! `runner` and `tests` the guest tests · `demo`, `bench`.
+//! patience with a limit · `stuck` tasks that have none · `status` what it says · `terminal` tmux · `policies`, `settings`
+//! files an operator writes · `stage` swap and zswap set up, `scene` with cgroups at work · `runner` and `tests` the guest
+//! tests · `demo`, `bench`.
 //!
 //! Everything here changes the kernel it runs on: [`preamble::require_guest`] comes first, always.
 
@@ -21,8 +22,10 @@ pub mod preemption;
 pub mod process;
 pub mod runner;
 pub mod scene;
+pub mod settings;
 pub mod stage;
 pub mod status;
+pub mod stuck;
 pub mod swap;
 pub mod terminal;
 mod tests;

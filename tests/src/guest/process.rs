@@ -119,6 +119,12 @@ impl Process {
         Ok(self.child.try_wait().context("waiting")?.is_none())
     }
 
+    /// All of its stderr so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.stderr).unwrap_or_default()).into_owned()
+    }
+
     /// The end of its stderr, ready to be appended to a message; nothing when it said nothing.
     #[must_use]
     pub fn complaints(&self) -> String {

@@ -56,7 +56,15 @@ impl Workload {
     /// # Errors
     /// When it ends or takes too long.
     pub fn wait_ready(&mut self) -> Result<()> {
-        match self.process.line(PATIENCE)?.as_str() {
+        self.wait_ready_for(PATIENCE)
+    }
+
+    /// The same for one that has much to fill.
+    ///
+    /// # Errors
+    /// When it ends or takes longer.
+    pub fn wait_ready_for(&mut self, limit: Duration) -> Result<()> {
+        match self.process.line(limit)?.as_str() {
             "ready" => Ok(()),
             other => bail!("the workload said `{other}` instead of `ready`"),
         }
@@ -97,8 +105,16 @@ impl Workload {
     ///
     /// # Errors
     /// As [`Workload::finish`].
-    pub fn report(mut self) -> Result<Report> {
-        let line = self.process.line(PATIENCE);
+    pub fn report(self) -> Result<Report> {
+        self.report_within(PATIENCE)
+    }
+
+    /// The same for one that has much to verify.
+    ///
+    /// # Errors
+    /// As [`Workload::finish`].
+    pub fn report_within(mut self, limit: Duration) -> Result<Report> {
+        let line = self.process.line(limit);
         let status = self.process.end(PATIENCE)?;
         let line = line.with_context(|| format!("the workload ended without report: {}", ending(status)))?;
         let report: Report =

@@ -20,7 +20,9 @@ pub struct Options {
     pub json: bool,
     /// Only these dialects of write-back.
     pub dialects: Vec<String>,
-    /// Only these scenarios of `exact` and `ugly`; fault points, or variants of cost, whose name contains one of these.
+    /// How long `areas` keeps a load up.
+    pub seconds: Option<u64>,
+    /// Only these scenarios of `areas`, `exact` and `ugly`; fault points, or variants of cost, whose name contains one of these.
     pub only: Vec<String>,
 }
 

@@ -15,3 +15,11 @@ pub(super) fn a_virtual_area_takes_blocks_for_written_pages_only() -> Result<()>
 pub(super) fn a_killed_command_is_finished_by_the_next() -> Result<()> {
     areas::demand("kill-worst")
 }
+
+pub(super) fn a_pools_marks_are_acted_on_in_order() -> Result<()> {
+    areas::demand("steps")
+}
+
+pub(super) fn a_pool_without_room_for_its_notes_loses_nothing() -> Result<()> {
+    areas::demand("metadata")
+}

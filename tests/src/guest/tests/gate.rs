@@ -1,59 +1,17 @@
 //! Swap areas of the configuration against the kernel: a ghost's gate, and an area that outlives its agent.
 
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::guest::agent::{Agent, swaptier, swaptier_json};
-use crate::guest::cgroup::{Cgroup, ROOT};
+use crate::guest::cgroup::Cgroup;
 use crate::guest::kernel::{self, vmstat};
+use crate::guest::settings::{Settings, VALVE, root_valve};
 use crate::guest::wait::wait_for;
 use crate::guest::workload::Workload;
 use crate::guest::zswap::Zswap;
-
-const SETTINGS: &str = "/etc/swaptier/swaptier.toml";
-const POLICY: &str = "/etc/swaptier/policies.d/areas.toml";
-const VALVE: &str = "memory.zswap.writeback";
-
-/// Guard of files in /etc/swaptier: gone at drop.
-struct Files;
-
-impl Files {
-    fn write(areas: &str) -> Result<Files> {
-        std::fs::create_dir_all("/etc/swaptier/policies.d")?;
-        Files::settings(areas)?;
-        std::fs::write(
-            POLICY,
-            "schema = 1\n[match]\ncgroup = [\"areas.slice/*\"]\n[tiers]\nuse = [\"zswap\", \"disk\"]\n\
-             [demote]\nolder_than = \"1s\"\n",
-        )?;
-        Ok(Files)
-    }
-
-    fn settings(areas: &str) -> Result<()> {
-        std::fs::write(SETTINGS, format!("[agent]\ninterval = \"1s\"\n{areas}")).context(SETTINGS)
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        for path in [SETTINGS, POLICY] {
-            // Gone is as good.
-            let _ = std::fs::remove_file(path);
-        }
-        // What a failed test leaves is removed by its name, so that the next one starts clean.
-        for line in kernel::swaps().unwrap_or_default() {
-            let _ = crate::guest::swap::switch_off(Path::new(&line.path));
-        }
-        let _ = kernel::write(root_valve(), "1");
-    }
-}
-
-fn root_valve() -> String {
-    format!("{ROOT}/{VALVE}")
-}
 
 fn valve_is(wanted: &str, what: &str) -> Result<()> {
     wait_for(what, Duration::from_secs(15), || Ok(kernel::read(root_valve())? == wanted))
@@ -69,7 +27,7 @@ fn held(status: &Value, path: &str) -> String {
 pub(super) fn the_gate_over_a_ghost_is_kept_shut() -> Result<()> {
     let _zswap = Zswap::set_up(40)?;
     let area = "[[area]]\nname = \"g\"\nkind = \"ghost\"\nsize = \"512M\"\npriority = 10\n";
-    let _files = Files::write(area)?;
+    let _settings = Settings::write(area)?;
     let cgroup = Cgroup::create("areas.slice/a")?;
     ensure!(kernel::read(root_valve())? == "1", "the root's valve is not open to begin with");
     let agent = Agent::start(&[])?;
@@ -109,7 +67,7 @@ pub(super) fn the_gate_over_a_ghost_is_kept_shut() -> Result<()> {
     workload.finish()?;
     super::within("pages written to the ghost", vmstat("pswpout")? - written, 0..=0)?;
 
-    Files::settings("")?;
+    Settings::areas("")?;
     let agent = Agent::start(&[])?;
     wait_for("the area to be removed", Duration::from_secs(15), || Ok(kernel::swaps()?.is_empty()))?;
     valve_is("1", "the root's valve to be given back")?;

@@ -90,6 +90,11 @@ pub(super) const TESTS: &[Test] = &[
         name: "a_killed_command_on_areas_is_finished_by_the_next",
         run: areas::a_killed_command_is_finished_by_the_next,
     },
+    Test { name: "a_pools_marks_are_acted_on_in_order", run: areas::a_pools_marks_are_acted_on_in_order },
+    Test {
+        name: "a_pool_without_room_for_its_notes_loses_nothing",
+        run: areas::a_pool_without_room_for_its_notes_loses_nothing,
+    },
     Test { name: "the_gate_over_a_ghost_is_kept_shut", run: gate::the_gate_over_a_ghost_is_kept_shut },
     Test { name: "a_reader_looks_and_does_not_act", run: faces::a_reader_looks_and_does_not_act },
     Test {

@@ -2,14 +2,18 @@
 //! what an empty slot costs the kernel. The kernel's counters, the pool's own and the raw disks are the referees.
 //!
 //! `ground` the areas by the program's own commands, and what the kernel says of them · `hold` pages in them · `moved`
-//! blocks under a load · `full` a pool without a free block · `secret` what is on the raw disk · `killed` commands killed
-//! at each of their fault points · `cost` of an empty area.
+//! blocks under a load · `full` pools that run full · `lower` what is below a pool, in trouble · `load` far more memory in
+//! use than there is · `emptied` areas drained, and areas that get slots as needed · `secret` what is on the raw disk ·
+//! `killed` commands killed at each of their fault points · `cost` of an empty area.
 
 mod cost;
+mod emptied;
 mod full;
 mod ground;
 mod hold;
 mod killed;
+mod load;
+mod lower;
 mod moved;
 mod secret;
 
@@ -30,14 +34,26 @@ struct Scenario {
 }
 
 /// Every scenario. A new one is a function in the file of its subject, and a row here.
-const SCENARIOS: [Scenario; 8] = [
+const SCENARIOS: &[Scenario] = &[
     Scenario { name: "ghost", run: hold::ghost },
     Scenario { name: "virtual", run: hold::virtual_area },
     Scenario { name: "move", run: moved::under_load },
-    Scenario { name: "full", run: full::driven_full },
+    Scenario { name: "marks", run: full::past_its_marks },
+    Scenario { name: "steps", run: full::step_by_step },
+    Scenario { name: "full", run: full::at_once },
+    Scenario { name: "metadata", run: lower::metadata_full },
+    Scenario { name: "dead-disk", run: lower::disk_dies },
+    Scenario { name: "slow-disk", run: lower::disk_slow },
+    Scenario { name: "drain", run: emptied::drained },
+    Scenario { name: "growth", run: emptied::grown },
+    Scenario { name: "overcommit", run: load::overcommitted },
     Scenario { name: "secret", run: secret::on_the_raw_disk },
     Scenario { name: "kill-worst", run: killed::at_the_worst_points },
-    Scenario { name: "kill", run: killed::everywhere },
+    Scenario { name: "kill-create", run: killed::creating },
+    Scenario { name: "kill-grow", run: killed::growing },
+    Scenario { name: "kill-move", run: killed::moving },
+    Scenario { name: "kill-drain", run: killed::draining },
+    Scenario { name: "kill-remove", run: killed::removing },
     Scenario { name: "cost", run: cost::of_empty_areas },
 ];
 
@@ -47,6 +63,9 @@ struct Outcome {
     kernel: String,
     scenario: &'static str,
     figures: BTreeMap<String, f64>,
+    /// How long a load is kept up, where somebody says.
+    #[serde(skip)]
+    seconds: Option<u64>,
     /// Claims that do not hold.
     faults: Vec<String>,
 }
@@ -71,8 +90,8 @@ impl Outcome {
 /// Measures the scenarios asked for.
 pub(super) fn run(options: &Options) -> Result<bool> {
     let mut faults = Vec::new();
-    for scenario in super::chosen(&SCENARIOS, |scenario| scenario.name, options)? {
-        let outcome = measure(scenario);
+    for scenario in super::chosen(SCENARIOS, |scenario| scenario.name, options)? {
+        let outcome = measure(scenario, options.seconds);
         show(&outcome, options.json)?;
         faults.extend(outcome.faults.into_iter().map(|fault| format!("{}: {fault}", scenario.name)));
     }
@@ -87,15 +106,16 @@ pub(super) fn run(options: &Options) -> Result<bool> {
 pub(in crate::guest) fn demand(name: &str) -> Result<()> {
     let scenario =
         SCENARIOS.iter().find(|s| s.name == name).with_context(|| format!("no scenario {name}"))?;
-    let outcome = measure(scenario);
+    let outcome = measure(scenario, None);
     println!("    {}", serde_json::to_string(&outcome)?);
     ensure!(outcome.faults.is_empty(), "{name}: {}", outcome.faults.join("; "));
     Ok(())
 }
 
 /// What one scenario cannot do must not hide what the others show.
-fn measure(scenario: &Scenario) -> Outcome {
-    let mut outcome = Outcome { kernel: kernel::release(), scenario: scenario.name, ..Outcome::default() };
+fn measure(scenario: &Scenario, seconds: Option<u64>) -> Outcome {
+    let mut outcome =
+        Outcome { kernel: kernel::release(), scenario: scenario.name, seconds, ..Outcome::default() };
     if let Err(error) = (scenario.run)(&mut outcome) {
         outcome.faults.push(format!("not carried out: {error:#}"));
     }
