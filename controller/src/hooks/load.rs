@@ -232,9 +232,7 @@ impl Loaded {
 
     fn attach_where(&mut self, sets: &Sets<'_>, is_meant: fn(&Attach) -> bool) -> Result<(), HookError> {
         for (nth, attach) in self.coverage.attach.iter().enumerate().filter(|(_, attach)| is_meant(attach)) {
-            // Of a program with one copy it is the one that waits for no note.
-            let others = self.copies.len().saturating_sub(attach.copies);
-            for (ebpf, name) in self.copies.iter_mut().skip(others).zip(attach.pins()) {
+            for (ebpf, name) in attach.attached(self.copies.iter_mut()).zip(attach.pins()) {
                 self.links.push(sets.pin(nth, &name, attach_program(ebpf, attach)?)?);
             }
             fault::point("attach.half");
@@ -281,8 +279,7 @@ impl Loaded {
             reports[*attach].add(program.as_fd(), *verified);
         }
         for (report, attach) in reports.iter_mut().zip(&self.coverage.attach) {
-            let others = self.copies.len().saturating_sub(attach.copies);
-            let copies = self.copies.iter().skip(others);
+            let copies = attach.attached(self.copies.iter());
             for program in copies.filter_map(|ebpf| ebpf.program(attach.program)) {
                 let verified = program.info().ok().and_then(|info| info.verified_instruction_count());
                 if let Ok(fd) = program.fd() {

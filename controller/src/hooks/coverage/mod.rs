@@ -38,6 +38,13 @@ impl Attach {
         let program = self.program;
         (0..self.copies).map(move |copy| format!("{program}-{copy}"))
     }
+
+    /// Of all copies that were loaded those that are attached, which are the last. Of a program with one copy it is the one that
+    /// waits for no note.
+    pub fn attached<T>(&self, copies: impl ExactSizeIterator<Item = T>) -> impl Iterator<Item = T> {
+        let others = copies.len().saturating_sub(self.copies);
+        copies.skip(others)
+    }
 }
 
 /// One thing that must be seen, and the ways to see it, best first.
