@@ -63,6 +63,9 @@ pub(super) fn hot_anon(_ground: &mut Ground) -> Result<Outcome> {
 /// Milliseconds in which the kernel must take a store after a round; one of ours takes some of them, on a busy host.
 const AGAIN: u64 = 2_000;
 
+/// How a kernel is refused whose gate does harm.
+const HARMFUL_GATE: &str = "gate: memory.reclaim takes no swappiness=max";
+
 /// Stored while the round runs: compressed, more than it takes away.
 const GROWTH: &str = "32M";
 
@@ -102,10 +105,17 @@ fn above(victim: &mut Victim, other: &mut Victim) -> Result<(&'static str, u64)>
     let said = swaptier(&["writeback", path, "--older-than", "2s", "--max", "500", "--dialect", "worker"])?;
     let is_named = said.code != 0 && said.stderr.contains("near its own limit");
     ensure!(is_named, "the worker was not refused by name: {} {}", said.code, said.stderr);
-    let round = round(&victim.cgroup, 1_000, &[])?;
-    ensure!(round.dialect != "worker", "the worker was used near the limit");
+    let written = match round(&victim.cgroup, 1_000, &[]) {
+        Ok(round) => {
+            ensure!(round.dialect != "worker", "the worker was used near the limit");
+            round.written
+        }
+        // 6.12: what is left is the gate, which drops page cache there and is not chosen by itself.
+        Err(refused) if refused.to_string().contains(HARMFUL_GATE) => 0,
+        Err(error) => return Err(error),
+    };
     accepts(other)?;
-    Ok(("pages_without_the_worker", round.written))
+    Ok(("pages_without_the_worker", written))
 }
 
 fn below(victim: &mut Victim, other: &mut Victim) -> Result<Outcome> {
