@@ -7,6 +7,8 @@
 
 #[path = "frames/picture.rs"]
 mod picture;
+#[path = "frames/recorded.rs"]
+mod recorded;
 #[path = "frames/scenes.rs"]
 mod scenes;
 

@@ -46,6 +46,7 @@ impl Agent {
                 }
                 let wish = rounds::Wish { cgroup, older_than: Seconds(older_than), pages, dialect, dry_run };
                 let asked = (wish.cgroup.trim_matches('/').to_owned(), wish.dry_run || options.dry_run);
+                self.board.begin(format!("{}: write back {}, asked for by hand", asked.0, Pages(pages)));
                 let answer = rounds.wish(wish, options.dry_run, probes, cgroups).await;
                 self.note_wish(&asked.0, older_than, pages, asked.1, &answer);
                 answer

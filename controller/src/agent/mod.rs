@@ -29,7 +29,8 @@ use std::{
 
 use anyhow::Context as _;
 use swaptier_policies::{
-    Event, History, MapHealth, Plan, PolicySet, Seconds, Snapshot, SourceFile, Writeback, decide, violations,
+    Action, Event, History, MapHealth, Plan, PolicySet, Seconds, Snapshot, SourceFile, Writeback, decide,
+    violations,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -152,7 +153,6 @@ struct Agent {
     journal: Journal,
     tape: record::Tape,
     tick: u64,
-    last_tick: Duration,
     /// When the tick before this one saw the host.
     sensed_at: Option<Instant>,
     blind_ticks: u64,
@@ -220,7 +220,6 @@ impl Agent {
         };
         let tick = self.tick;
         self.tick += 1;
-        self.last_tick = begun.elapsed();
         let page = self.page(&sensed, &snapshot, &view, &ready);
         if self.tape.is_on() {
             let (events, last) = self.board.events(self.taped);
@@ -295,6 +294,11 @@ impl Agent {
         let mut outcomes = Vec::new();
         for step in &plan.steps {
             tracing::debug!(action = %step.action, policy = step.policy, "step begins");
+            if let (Action::Writeback { .. }, Some(view)) =
+                (&step.action, snapshot.cgroups.get(&step.action.cgroup()))
+            {
+                self.board.begin(format!("{}: {}", view.path, step.action));
+            }
             let outcome = {
                 let Self { hands, rounds, probes, cgroups, policies, .. } = self;
                 act::apply(hands, step, snapshot, |mut order| {

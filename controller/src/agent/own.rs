@@ -10,6 +10,7 @@ use crate::serve::status::CostStatus;
 #[derive(Default)]
 pub(super) struct Own {
     cost: CostStatus,
+    last: Duration,
 }
 
 /// Processor time of this thread.
@@ -25,9 +26,15 @@ fn clock(id: ClockId) -> Duration {
 impl Own {
     /// Adds one tick.
     pub(super) fn add(&mut self, wall: Duration, cpu: Duration) {
+        self.last = wall;
         self.cost.tick_cpu_ms = cpu.as_secs_f64() * 1e3;
         self.cost.ticks_seconds += wall.as_secs_f64();
         self.cost.ticks_cpu_seconds += cpu.as_secs_f64();
+    }
+
+    /// How long the last whole tick took: the one whose processor time is shown beside it.
+    pub(super) fn last(&self) -> Duration {
+        self.last
     }
 
     /// Says whether the memory is locked.
@@ -65,6 +72,7 @@ mod tests {
         assert!((cost.ticks_seconds - 0.040).abs() < 1e-9, "{cost:?}");
         assert!((cost.ticks_cpu_seconds - 0.006).abs() < 1e-9, "{cost:?}");
         assert!((cost.tick_cpu_ms - 2.0).abs() < 1e-9, "{cost:?}");
+        assert_eq!(own.last(), Duration::from_millis(30));
         assert!(cost.resident_bytes.is_some_and(|bytes| bytes > 0) && cost.cpu_seconds > 0.0, "{cost:?}");
     }
 }

@@ -32,10 +32,15 @@ impl Past {
         let is_trouble = outcome.is_trouble();
         *if is_trouble { &mut self.in_trouble } else { &mut self.steps } += 1;
         let (action, reason) = (step.action.to_string(), step.reason.to_string());
+        let path = snapshot.cgroups.get(&cgroup).map(|view| view.path.clone());
+        // Whose outcome it is stands before it already.
+        let outcome = outcome.to_string();
+        let itself = path.as_ref().map(|path| format!("/{path}: ")).unwrap_or_default();
+        let outcome = outcome.strip_prefix(&itself).unwrap_or(&outcome);
         let news = News {
             kind: EventKind::Step,
             is_trouble,
-            cgroup: snapshot.cgroups.get(&cgroup).map(|view| view.path.clone()),
+            cgroup: path,
             by: Some(step.policy.clone()),
             text: format!("{action}: {outcome}"),
             reason: Some(reason.clone()),

@@ -102,8 +102,9 @@ impl Agent {
         AgentStatus {
             running: true,
             pid: Some(std::process::id()),
+            doing: None,
             tick: self.tick,
-            tick_ms: self.last_tick.as_secs_f64() * 1e3,
+            tick_ms: self.own.last().as_secs_f64() * 1e3,
             policies: self.policies.len(),
             dialect: ready.as_ref().ok().map(|dialect| (*dialect).to_owned()),
             no_dialect: ready.as_ref().err().cloned(),

@@ -71,7 +71,7 @@ impl Agent {
         let tape = record::Tape::start(&root, &options, &config, &files);
         let rounds = Rounds::new(root.clone(), undo.clone(), &config.writeback);
         let (history, plan) = (History::default(), Plan::default());
-        let (tick, last_tick) = (0, Duration::ZERO);
+        let tick = 0;
         fault::point("agent.started");
         Ok(Self {
             root,
@@ -91,7 +91,6 @@ impl Agent {
             journal,
             tape,
             tick,
-            last_tick,
             sensed_at: None,
             blind_ticks: 0,
             plan,

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     recording::RecordingError,
     root::Root,
+    serve::without_agent::Rows,
     top::{
         columns,
         paint::Look,
@@ -49,6 +50,9 @@ pub(super) struct Args {
     /// Only cgroups whose path or policy contains this
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
+    /// All cgroups, also those with no policy and nothing in swap
+    #[arg(long, conflicts_with = "from")]
+    all: bool,
     /// Cgroups in a flat list, not as a tree
     #[arg(long)]
     flat: bool,
@@ -109,7 +113,8 @@ fn source(root: &Root, args: &Args) -> std::result::Result<Box<dyn Source>, Fail
         return Ok(Box::new(recorded));
     }
     let (policies, lost) = from_files::policies(root);
-    let files = Files::new(root.clone(), policies, lost);
+    let rows = if args.all { Rows::All } else { Rows::Concerned };
+    let files = Files::new(root.clone(), policies, lost, rows);
     Ok(Box::new(Socket::new(root.clone(), files)))
 }
 

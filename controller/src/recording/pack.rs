@@ -12,7 +12,7 @@ use swaptier_policies::{
 };
 
 use super::{Decision, Frame, block::Fault, patch};
-use crate::serve::status::Status;
+use crate::serve::{events::Event, status::Status};
 
 /// How many of the last rounds a frame's status keeps.
 const ROUNDS: usize = 16;
@@ -60,6 +60,14 @@ struct Decided {
     steps: Vec<Step>,
     /// JSON: an outcome holds a report with fields of its own.
     outcomes: Vec<String>,
+}
+
+impl Packed {
+    /// What happened.
+    pub(super) fn events(&self) -> Result<Vec<Event>, Fault> {
+        let read = self.events.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>();
+        read.map_err(|_| Fault::Contents)
+    }
 }
 
 impl<K: Ord + Copy, V: Clone + PartialEq> Rows<K, V> {
@@ -125,6 +133,7 @@ pub(super) fn pack(frame: Frame, last: Option<&Parts>, key: &Parts, terms: u32) 
 
 /// The frame of a payload, laid over the parts of its key, and its own parts.
 pub(super) fn unpack(packed: Packed, unix_ms: u64, key: Parts) -> Result<(Frame, Parts), Fault> {
+    let events = packed.events()?;
     let status = match packed.status {
         Some(text) => patch::onto(key.status, serde_json::from_str(&text).map_err(|_| Fault::Contents)?),
         None => key.status,
@@ -143,7 +152,6 @@ pub(super) fn unpack(packed: Packed, unix_ms: u64, key: Parts) -> Result<(Frame,
             Some(Decision { plan, outcomes: outcomes.map_err(|_| Fault::Contents)? })
         }
     };
-    let events = packed.events.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>();
     let snapshot = Snapshot {
         at: packed.at,
         day: packed.day,
@@ -159,7 +167,7 @@ pub(super) fn unpack(packed: Packed, unix_ms: u64, key: Parts) -> Result<(Frame,
         history: packed.history,
         status: status_of(&parts.status)?,
         ages: parts.ages.clone(),
-        events: events.map_err(|_| Fault::Contents)?,
+        events,
     };
     Ok((frame, parts))
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use super::block::{self, Fault, Head, Kind};
 use super::pack::{self, Packed, Parts};
 use super::{Frame, Terms};
+use crate::serve::events::Event;
 
 /// How the files of a recording end.
 pub(super) const SUFFIX: &str = "rec";
@@ -251,6 +252,16 @@ impl Recording {
             Some(terms) => Ok((frame, terms)),
             None => Err(self.at(index, spot, Fault::NoTerms)),
         }
+    }
+
+    /// What happened at this frame: without its status, and so without its key.
+    ///
+    /// # Errors
+    /// As [`Recording::frame`].
+    pub fn events(&self, index: usize) -> Result<Vec<Event>, RecordingError> {
+        let spot = *self.spots.get(index).ok_or(RecordingError::NoFrame(index))?;
+        let read = self.read(spot.file as usize, spot.offset, spot.len);
+        read.and_then(|(_, packed)| packed.events()).map_err(|fault| self.at(index, spot, fault))
     }
 
     fn at(&self, number: usize, spot: Spot, fault: Fault) -> RecordingError {

@@ -113,6 +113,15 @@ impl Board {
         self.newest.send_replace(Some(Arc::new(page)));
     }
 
+    /// Pins the newest page anew, with what the agent begins now: it says nothing else until that is over.
+    pub fn begin(&self, doing: String) {
+        if let Some(page) = self.newest() {
+            let mut status = page.status.clone();
+            status.agent.doing = Some(doing);
+            self.pin(Page::new(status, page.beside.clone()).by(page.law.clone()));
+        }
+    }
+
     /// The newest page; `None` before the first tick.
     #[must_use]
     pub fn newest(&self) -> Option<Arc<Page>> {
@@ -199,6 +208,18 @@ mod tests {
         assert!(!board.is_looked_at(5), "nobody has looked yet");
         board.look(100);
         assert!(board.is_looked_at(100) && board.is_looked_at(130) && !board.is_looked_at(132));
+    }
+
+    #[test]
+    fn what_is_begun_is_said_with_all_that_was_said_before() {
+        let board = Board::default();
+        board.begin("nobody looks yet".to_owned());
+        assert!(board.newest().is_none());
+        board.pin(page());
+        board.begin("write back".to_owned());
+        let newest = board.newest().unwrap();
+        assert_eq!(newest.status.agent.doing.as_deref(), Some("write back"));
+        assert_eq!(newest.status.cgroups, page().status.cgroups);
     }
 
     #[test]

@@ -43,6 +43,7 @@ const FIELDS: &[Row] = &[
     ("agent.tick", "", "counter", "Ticks since it started."),
     ("agent.tick_ms", "milliseconds", "gauge", "How long the last tick took, waiting for write-back included."),
     ("agent.tick_interval_seconds", "seconds", "gauge", "From one tick to the next."),
+    ("agent.doing", "", "text", "What it does now that the next tick waits for: a round of write-back."),
     ("agent.blind_ticks", "", "counter", "Ticks that could not see the host."),
     ("agent.policies", "", "gauge", "Policies in force."),
     ("agent.dialect", "", "text", "How it would be written back now."),
@@ -236,7 +237,13 @@ mod tests {
         Status {
             schema: 1,
             unix_seconds: 1.0,
-            agent: AgentStatus { pid: Some(1), dialect: text(), no_dialect: text(), ..agent() },
+            agent: AgentStatus {
+                pid: Some(1),
+                dialect: text(),
+                doing: text(),
+                no_dialect: text(),
+                ..agent()
+            },
             host: HostStatus {
                 ram_bytes: 1,
                 zswap_compressed_bytes: Some(1),

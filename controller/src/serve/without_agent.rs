@@ -3,7 +3,10 @@
 //!
 //! Callers: `status`, `top`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use swaptier_policies::{Bytes, CgroupId, Level, PolicySet};
 
@@ -17,17 +20,36 @@ use crate::sense::{CgroupSample, MemoryStat, Sensed, VmStat};
 pub const NO_AGENT: &str =
     "no agent is running: what is on disk, how old pages are and what was written back is not known";
 
+/// Which cgroups have a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rows {
+    /// Those with a policy or with anything in swap.
+    #[default]
+    Concerned,
+    /// Every one there is.
+    All,
+}
+
+/// Adds rows of `files` for cgroups of which the agent says nothing: they have no policy and nothing in swap.
+pub fn add_others(status: &mut Status, files: Status) {
+    let known: BTreeSet<u64> = status.cgroups.iter().map(|row| row.id).collect();
+    status.cgroups.extend(files.cgroups.into_iter().filter(|row| !known.contains(&row.id)));
+    status.cgroups.sort_by(|one, other| one.path.cmp(&other.path));
+}
+
 /// The status. With the reading before this one, and how long ago that was, it has rates too.
 pub fn of(
     sensed: &Sensed,
     before: Option<(&Sensed, Duration)>,
     policies: &PolicySet,
     lost: Vec<String>,
+    rows: Rows,
 ) -> Status {
     let page = rustix::param::page_size() as u64;
     let shown = |cgroup: &&CgroupSample| {
         let holds = |bytes: Option<Bytes>| bytes.is_some_and(|bytes| bytes.0 > 0);
-        policies.resolve(&cgroup.path).is_some()
+        rows == Rows::All
+            || policies.resolve(&cgroup.path).is_some()
             || holds(cgroup.swap_current)
             || holds(cgroup.stat.zswapped.map(Bytes))
     };

@@ -87,6 +87,13 @@ pub enum Cmd {
     Suspend,
 }
 
+impl Cmd {
+    /// Whether it goes through a recording.
+    pub fn is_of_recordings(self) -> bool {
+        matches!(self, Cmd::StepBack | Cmd::StepOn | Cmd::JumpBack | Cmd::JumpOn | Cmd::Seek)
+    }
+}
+
 /// What keys are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
@@ -204,11 +211,11 @@ pub const KEYS: &[Key] = &[
     shown(&[c('p')], Cmd::Pause, Group::Time, "pause", "stop, and go on"),
     row(&[c('+')], Cmd::Faster, Group::Time, "look twice as often"),
     row(&[c('-')], Cmd::Slower, Group::Time, "look half as often"),
-    row(&[c('[')], Cmd::StepBack, Group::Time, "in a recording: one look back"),
-    row(&[c(']')], Cmd::StepOn, Group::Time, "in a recording: one look on"),
+    shown(&[c('[')], Cmd::StepBack, Group::Time, "back", "in a recording: one look back"),
+    shown(&[c(']')], Cmd::StepOn, Group::Time, "on", "in a recording: one look on"),
     row(&[c('{')], Cmd::JumpBack, Group::Time, "in a recording: a minute back"),
     row(&[c('}')], Cmd::JumpOn, Group::Time, "in a recording: a minute on"),
-    row(&[c('s')], Cmd::Seek, Group::Time, "in a recording: to a time, as in 14:05:30"),
+    shown(&[c('s')], Cmd::Seek, Group::Time, "go to", "in a recording: to a time, as in 14:05:30"),
     shown(&[c('w')], Cmd::Writeback, Group::Act, "write back", "write back pages of the cgroup now"),
     row(&[c('c')], Cmd::Valve, Group::Act, "close the cgroup's way to disk, or open it again"),
     row(&[c('R')], Cmd::Reload, Group::Act, "have the agent read its policies anew"),

@@ -10,7 +10,7 @@ use super::{
 /// The smallest screen for which this was made.
 pub const LEAST: Size = Size { width: 80, height: 24 };
 /// From this width on the header has two columns.
-pub const WIDE: u16 = 110;
+pub const WIDE: u16 = 118;
 /// From this height on details stand below the table, not in its place.
 const TALL: u16 = 36;
 /// Rows for which the table keeps room beside details, even when there are fewer.

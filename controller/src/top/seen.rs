@@ -13,6 +13,18 @@ use crate::serve::{
 /// How many looks back the course of rates goes.
 pub const COURSE: usize = 120;
 
+/// How a look follows the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Follows {
+    /// It is the next.
+    #[default]
+    Next,
+    /// It is the same moment, with other details.
+    Again,
+    /// It is from elsewhere in a recording: what was noted of those before has nothing to do with it.
+    Elsewhere,
+}
+
 /// What was seen at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {
@@ -20,8 +32,12 @@ pub struct Seen {
     pub status: Status,
     /// Of the cgroup that was asked about.
     pub detail: Option<Detail>,
-    /// What happened since the last look, oldest first.
+    /// What happened since the last look, oldest first; for one from elsewhere, what happened before it.
     pub events: Vec<Event>,
+    /// How it follows the one before.
+    pub follows: Follows,
+    /// For how many seconds the agent has published nothing else.
+    pub age_seconds: u64,
 }
 
 impl Seen {

@@ -35,7 +35,9 @@ pub(super) const SCENES: &[Scene] = &[
     Scene { name: "quiet", make: |size| shown(size, quiet(), "") },
     Scene { name: "pressure", make: |size| shown(size, pressure(), "") },
     Scene { name: "demotion", make: |size| shown(size, demotion(), "jj\n") },
+    Scene { name: "busy", make: |size| shown(size, busy(), "") },
     Scene { name: "no-agent", make: |size| shown(size, no_agent(), "") },
+    Scene { name: "no-swap", make: |size| shown(size, no_swap(), "") },
     Scene { name: "no-bpf", make: |size| shown(size, no_bpf(), "") },
     Scene { name: "crowd", make: |size| shown(size, crowd(2_000), "Djjj") },
     Scene { name: "long-names", make: |size| shown(size, long_names(), "tN") },
@@ -46,10 +48,13 @@ pub(super) const SCENES: &[Scene] = &[
     Scene { name: "events", make: |size| shown(size, demotion(), "3") },
     Scene { name: "help", make: |size| shown(size, quiet(), "?") },
     Scene { name: "order", make: |size| shown(size, demotion(), "jjw") },
+    Scene { name: "recording", make: |size| super::recorded::shown(size, COLOURS, "") },
+    Scene { name: "recording-seek", make: |size| super::recorded::shown(size, COLOURS, "s14:05:45\n]jj\n") },
+    Scene { name: "recording-end", make: |size| super::recorded::shown(size, COLOURS, "}}3") },
     Scene { name: "ascii", make: |size| with(size, wide_characters(), "jj\n", ASCII_ALONE) },
 ];
 
-const COLOURS: Look = Look { paint: Paint { has_colours: true }, signs: UNICODE };
+pub(super) const COLOURS: Look = Look { paint: Paint { has_colours: true }, signs: UNICODE };
 const ASCII_ALONE: Look = Look { paint: Paint { has_colours: false }, signs: ASCII };
 
 /// Pages of 4 KiB in a MiB.
@@ -192,7 +197,7 @@ fn usual() -> Vec<CgroupStatus> {
     ]
 }
 
-fn quiet() -> Seen {
+pub(super) fn quiet() -> Seen {
     Seen { status: status(usual()), ..Seen::default() }
 }
 
@@ -282,7 +287,7 @@ fn closed() -> Seen {
     seen
 }
 
-fn demotion() -> Seen {
+pub(super) fn demotion() -> Seen {
     let mut status = status(usual());
     status.host.rates = rates(0.0, 0.0, 6_000.0);
     let action = ActionStatus {
@@ -365,7 +370,15 @@ fn demotion() -> Seen {
             ..event(3, EventKind::Step, &action.action)
         },
     ];
-    Seen { status, detail: Some(detail), events }
+    Seen { status, detail: Some(detail), events, ..Seen::default() }
+}
+
+/// A round that takes its time.
+fn busy() -> Seen {
+    let mut seen = demotion();
+    seen.status.agent.doing = Some("batch.slice/report: write back 16384 pages older than 10m".into());
+    seen.age_seconds = 12;
+    seen
 }
 
 /// What files alone say.
@@ -380,6 +393,17 @@ fn no_agent() -> Seen {
     status.map = MapStatus { state: "absent".into(), reason, ..MapStatus::default() };
     forget_the_map(&mut status);
     Seen { status, ..Seen::default() }
+}
+
+/// A host on which nothing is set up.
+fn no_swap() -> Seen {
+    let mut seen = no_agent();
+    let host = &mut seen.status.host;
+    host.zswap_enabled = Some(false);
+    (host.zswap_original_bytes, host.zswap_compressed_bytes) = (Some(0), Some(0));
+    (host.swap_total_bytes, host.swap_free_bytes) = (0, 0);
+    (seen.status.areas, seen.status.cgroups) = (Vec::new(), Vec::new());
+    seen
 }
 
 fn no_bpf() -> Seen {

@@ -6,6 +6,7 @@ pub mod footprint;
 mod host;
 pub mod record;
 pub mod scan;
+pub mod screen;
 mod shadow;
 pub mod top;
 

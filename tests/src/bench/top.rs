@@ -1,9 +1,10 @@
 //! What the screen of `swaptier top` costs on a host with many cgroups: from a key that is pressed to the frame, and a
-//! second in which nobody presses any. All in CPU time of this thread; nothing is written but to a terminal in memory.
+//! second in which nobody presses any. First part by part, in CPU time of this thread, with a terminal in memory; then the
+//! whole program, on a terminal and a socket of its own (`screen`), in CPU time of all its threads.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ratatui::{
     Terminal,
     backend::TestBackend,
@@ -13,6 +14,7 @@ use ratatui::{
 use serde::Serialize;
 use swaptier::{
     serve::{
+        board::Page,
         protocol::Answer,
         status::{CgroupStatus, PressureStatus, Rates, Status},
     },
@@ -24,7 +26,11 @@ use swaptier::{
     },
 };
 
-use super::{Dice, timed};
+use super::{
+    Dice,
+    screen::{Desk, Screen},
+    timed,
+};
 
 /// CPU time that a key may take to its frame.
 const KEY: Duration = Duration::from_millis(50);
@@ -68,7 +74,8 @@ const KEYS: [(&str, &str); 6] =
 pub fn run(options: &Options) -> Result<bool> {
     let mut is_kept = true;
     for (width, height) in [(80, 24), (200, 60)] {
-        for line in measure(options, Size { width, height })? {
+        let size = Size { width, height };
+        for line in measure(options, size)?.into_iter().chain(whole(options, size)?) {
             is_kept &= line.worst_ms <= line.allowed_ms;
             match options.json {
                 true => println!("{}", serde_json::to_string(&line).context("figures as JSON")?),
@@ -127,6 +134,45 @@ fn measure(options: &Options, size: Size) -> Result<Vec<Line>> {
         lines.push(line(what, times, KEY));
     }
     Ok(lines)
+}
+
+/// Seconds in which nobody presses a key.
+const IDLE: u64 = 30;
+/// Keys, and how long each is given to be drawn.
+const PRESSED: &str = "jjjjjjjjDItMjkNIjt";
+const DRAWN: Duration = Duration::from_millis(250);
+
+/// The whole program: seconds without keys at one look each, then keys without looks.
+fn whole(options: &Options, size: Size) -> Result<Vec<Line>> {
+    let desk = Desk::open()?;
+    let mut dice = Dice(0x70c);
+    let pin = |dice: &mut Dice| desk.board.pin(Page::new(status(options.cgroups, dice), BTreeMap::new()));
+    pin(&mut dice);
+    let screen = Screen::start(&desk, size, Duration::from_secs(1))?;
+    // It has begun when it has drawn its first looks.
+    std::thread::sleep(Duration::from_secs(3));
+    ensure!(screen.drawn() > 0, "the screen draws nothing");
+    let mut seconds = Vec::new();
+    for _ in 0..IDLE {
+        let before = screen.cpu()?;
+        pin(&mut dice);
+        std::thread::sleep(Duration::from_secs(1));
+        seconds.push(screen.cpu()? - before);
+    }
+    screen.quit()?;
+    let mut screen = Screen::start(&desk, size, Duration::from_secs(64))?;
+    std::thread::sleep(Duration::from_secs(2));
+    let mut keys = Vec::new();
+    for key in PRESSED.chars() {
+        let (before, drawn) = (screen.cpu()?, screen.drawn());
+        screen.press(&key.to_string())?;
+        std::thread::sleep(DRAWN);
+        ensure!(screen.drawn() > drawn, "key {key} draws nothing");
+        keys.push(screen.cpu()? - before);
+    }
+    screen.quit()?;
+    let line = |what, times, allowed| of(options.cgroups, size, what, times, allowed);
+    Ok(vec![line("program, idle", seconds, LOOK), line("program, a key", keys, KEY)])
 }
 
 fn look_once(text: &str, state: &mut State, terminal: &mut Terminal<TestBackend>) -> Result<()> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use swaptier_tests::bench::{footprint, record, scan, top};
+use swaptier_tests::bench::{footprint, record, scan, screen, top};
 
 /// What swaptier costs a machine.
 #[derive(Debug, Parser)]
@@ -25,6 +25,9 @@ enum Command {
     Record(record::Options),
     /// What the screen costs: from a key to its frame, and a second without keys.
     Top(top::Options),
+    /// The screen that `top` measures, in a process of its own.
+    #[command(hide = true)]
+    TopScreen(screen::Place),
     /// One row of `footprint`, in a process of its own.
     #[command(hide = true)]
     FootprintRow(footprint::Size),
@@ -47,6 +50,7 @@ fn run(command: &Command) -> Result<bool> {
         Command::Footprint(options) => footprint::run(options),
         Command::Record(options) => record::run(options),
         Command::Top(options) => top::run(options),
+        Command::TopScreen(place) => screen::child(place),
         Command::FootprintRow(size) => footprint::row(*size),
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     recording::{Decision, Frame, Limits, Recorder},
     root::Root,
     sense::{self, Beside, CgroupTree, Sensed, assemble},
-    serve::without_agent,
+    serve::without_agent::{self, Rows},
 };
 
 /// Why a plan is not carried out, and what is not known.
@@ -70,7 +70,7 @@ impl Eyes {
         let (sensed, now) = (sense::collect(root, &mut self.tree)?, Instant::now());
         let history = is_key.then(|| self.history.clone());
         let before = self.before.as_ref().map(|(sensed, then)| (sensed, now - *then));
-        let status = without_agent::of(&sensed, before, policies, vec![NO_AGENT.to_owned()]);
+        let status = without_agent::of(&sensed, before, policies, vec![NO_AGENT.to_owned()], Rows::Concerned);
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let snapshot = assemble(sensed.clone(), beside(unix));
         let decision = self.tick.is_multiple_of(every).then(|| self.decide(&snapshot, policies));

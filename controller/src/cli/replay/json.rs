@@ -39,7 +39,7 @@ pub(super) fn value(replayed: &Replayed) -> Value {
         "differences": differences.collect::<Vec<_>>(),
         "refused": report.refused,
         "losses": losses.collect::<Vec<_>>(),
-        "unreadable": replayed.unreadable,
+        "unreadable": replayed.unreadable.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
     if let Some(other) = &report.other {
         value["other"] = json!({

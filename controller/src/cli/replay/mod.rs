@@ -52,8 +52,39 @@ struct Replayed {
     kernel: String,
     report: Report,
     losses: Vec<Loss>,
-    /// Frames that the opened recording has and that cannot be read any more.
-    unreadable: Vec<String>,
+    /// Frames that the opened recording has and that cannot be read, or not decided: runs of them, with the reason.
+    unreadable: Vec<Gap>,
+}
+
+/// Frames, one after the other, of which the same is wrong.
+#[derive(Debug, PartialEq, Eq)]
+struct Gap {
+    first: usize,
+    last: usize,
+    why: String,
+}
+
+impl Gap {
+    /// Adds a frame: to the run that it goes on, or as a run of its own.
+    fn add(gaps: &mut Vec<Gap>, number: usize, error: &RecordingError) {
+        let why = match error {
+            RecordingError::Frame { path, fault, .. } => format!("{}: {fault}", path.display()),
+            other => other.to_string(),
+        };
+        match gaps.last_mut() {
+            Some(gap) if gap.last + 1 == number && gap.why == why => gap.last = number,
+            _ => gaps.push(Gap { first: number, last: number, why }),
+        }
+    }
+}
+
+impl std::fmt::Display for Gap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Gap { first, last, why } if first == last => write!(f, "frame {first}, {why}"),
+            Gap { first, last, why } => write!(f, "frames {first} to {last}, {why}"),
+        }
+    }
 }
 
 pub(super) fn run(args: &Args) -> Result {
@@ -113,7 +144,7 @@ fn replay(
     let Some(begin) = begin else {
         return Err(Failure::say(Exit::Nothing, "the recording has no frame in that time"));
     };
-    let mut replay = Replay::new(other);
+    let (mut replay, mut is_any) = (Replay::new(other), false);
     let mut replayed = Replayed {
         from: recording.unix_ms(begin).unwrap_or(0),
         to: 0,
@@ -137,12 +168,47 @@ fn replay(
                 replayed.kernel.clone_from(&terms.kernel);
                 replay.frame(number, &frame, terms);
             }
-            Err(error) => replayed.unreadable.push(error.to_string()),
+            Err(error) => {
+                Gap::add(&mut replayed.unreadable, number, &error);
+                // Without its terms a frame still says whether something was decided.
+                if let Ok(frame) = recording.frame(number) {
+                    replay.without_terms(&frame);
+                }
+                continue;
+            }
         }
+        is_any = true;
     }
     replayed.report = replay.finish();
     match replayed.unreadable.first() {
-        Some(error) if replayed.report.frames == 0 => Err(Failure::say(Exit::Failed, error)),
+        Some(gap) if !is_any => Err(Failure::say(Exit::Failed, gap.to_string())),
         _ => Ok(replayed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Fault;
+
+    #[test]
+    fn frames_of_which_the_same_is_wrong_are_one_line() {
+        let error = |number, fault| {
+            let path = "a.rec".into();
+            RecordingError::Frame { path, number, offset: 7 * number as u64, fault }
+        };
+        let mut gaps = Vec::new();
+        for (number, fault) in [
+            (3, Fault::NoTerms),
+            (4, Fault::NoTerms),
+            (5, Fault::NoKey),
+            (7, Fault::NoKey),
+            (8, Fault::NoKey),
+        ] {
+            Gap::add(&mut gaps, number, &error(number, fault));
+        }
+        let runs: Vec<(usize, usize)> = gaps.iter().map(|gap| (gap.first, gap.last)).collect();
+        assert_eq!(runs, [(3, 4), (5, 5), (7, 8)]);
+        assert_eq!(gaps[0].to_string(), format!("frames 3 to 4, a.rec: {}", Fault::NoTerms));
     }
 }

@@ -23,8 +23,8 @@ pub(super) fn render(replayed: &Replayed, paint: Paint) -> String {
     for loss in &replayed.losses {
         let _ = writeln!(text, "{} {loss}", paint.tone(Tone::Care, "lost:"));
     }
-    for error in &replayed.unreadable {
-        let _ = writeln!(text, "{} {error}", paint.tone(Tone::Bad, "cannot be read:"));
+    for gap in &replayed.unreadable {
+        let _ = writeln!(text, "{} {gap}", paint.tone(Tone::Bad, "cannot be read:"));
     }
     verdict(&mut text, report, paint);
     for one in &report.differences {

@@ -7,7 +7,7 @@ use crate::{
     root::Root,
     serve::{
         status::Status,
-        without_agent::{NO_AGENT, of},
+        without_agent::{NO_AGENT, Rows, of},
     },
 };
 
@@ -16,12 +16,12 @@ use crate::{
 /// # Errors
 /// The host has no cgroup v2, or a file cannot be read. Policies that are wrong are no error here; then it is said that
 /// nobody's policy is known.
-pub(super) fn status(root: &Root) -> Result<Status, Failure> {
+pub(super) fn status(root: &Root, rows: Rows) -> Result<Status, Failure> {
     // The notes of areas are root's alone to read; without them an area is what its path says.
     let noted = settings::config(root).and_then(|config| settings::sensed_with_areas(root, &config));
     let sensed = noted.or_else(|_| settings::sensed(root))?;
     let (policies, lost) = policies(root);
-    Ok(of(&sensed, None, &policies, lost))
+    Ok(of(&sensed, None, &policies, lost, rows))
 }
 
 /// The policies in force, and what is lost without an agent.
@@ -49,7 +49,7 @@ mod tests {
         let policy = "schema = 1\n[match]\ncgroup = [\"batch.slice/**\"]\n[tiers]\nuse = [\"zswap\", \"disk\"]\n\
             [demote]\nolder_than = \"10m\"\n";
         fake.write("etc/swaptier/policies.d/batch.toml", policy);
-        let status = status(fake.root()).unwrap();
+        let status = status(fake.root(), Rows::Concerned).unwrap();
         assert_eq!((status.schema, status.agent.running, status.map.state.as_str()), (1, false, "absent"));
         let row = status.cgroups.iter().find(|row| row.path == "batch.slice/a").unwrap();
         // 8,192 bytes zswapped are 2 pages of 4 KiB.
@@ -80,7 +80,7 @@ mod tests {
         let fake = FakeRoot::host();
         fake.cgroup("a");
         fake.write("etc/swaptier/policies.d/bad.toml", "schema = 9\n");
-        let status = status(fake.root()).unwrap();
+        let status = status(fake.root(), Rows::Concerned).unwrap();
         assert_eq!(status.cgroups.iter().filter(|row| row.path == "a").count(), 1);
         assert!(status.agent.lost[1].starts_with("no policy is known: "), "{:?}", status.agent.lost);
         assert!(status.agent.lost[1].contains("bad.toml:1:"), "{:?}", status.agent.lost);
@@ -92,6 +92,8 @@ mod tests {
         fake.cgroup("quiet");
         fake.write("sys/fs/cgroup/quiet/memory.swap.current", "0\n");
         fake.write("sys/fs/cgroup/quiet/memory.stat", "anon 1\nzswap 0\nzswapped 0\n");
-        assert!(status(fake.root()).unwrap().cgroups.iter().all(|row| row.path != "quiet"));
+        let rows = |rows| status(fake.root(), rows).unwrap().cgroups;
+        assert!(rows(Rows::Concerned).iter().all(|row| row.path != "quiet"));
+        assert!(rows(Rows::All).iter().any(|row| row.path == "quiet"), "unless all are asked for");
     }
 }

@@ -18,6 +18,7 @@ use crate::{
         client::{self, Connection},
         protocol::{self, Answer, Ask},
         status::Status,
+        without_agent::{Rows, add_others},
     },
 };
 
@@ -30,6 +31,9 @@ pub(super) struct Args {
     /// Prints JSON
     #[arg(long)]
     json: bool,
+    /// All cgroups, also those with no policy and nothing in swap
+    #[arg(long, conflicts_with = "follow")]
+    all: bool,
     /// Prints one line of JSON for each tick of the agent, until interrupted
     #[arg(long)]
     follow: bool,
@@ -40,8 +44,13 @@ pub(super) fn run(root: &Root, args: &Args) -> Result {
         return follow(root);
     }
     let status = match of_agent(root)? {
+        Some(mut status) if args.all => {
+            // The agent publishes what concerns it; the others are as their files say.
+            add_others(&mut status, from_files::status(root, Rows::All)?);
+            status
+        }
         Some(status) => status,
-        None => from_files::status(root)?,
+        None => from_files::status(root, if args.all { Rows::All } else { Rows::Concerned })?,
     };
     if args.json {
         say_json(&status)?;

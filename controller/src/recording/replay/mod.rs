@@ -85,6 +85,17 @@ impl<'a> Replay<'a> {
         (self.report, self.other) = (kept, other);
     }
 
+    /// Takes a frame whose terms are lost: by which policies it was decided is not known, so it is not decided again, and
+    /// what decisions remember is not known either until the next key.
+    pub fn without_terms(&mut self, frame: &Frame) {
+        self.report.frames += 1;
+        if frame.decision.is_some() {
+            self.report.decisions += 1;
+            self.report.unproven += 1;
+        }
+        (self.history, self.last_tick) = (None, None);
+    }
+
     /// Takes the next frame.
     pub fn frame(&mut self, number: usize, frame: &Frame, terms: &Terms) {
         self.report.frames += 1;

@@ -43,6 +43,42 @@ fn a_recording_decides_again_to_the_same_plans() {
     assert!(plans.flat_map(|plan| plan.steps).any(|step| matches!(step.action, Action::Writeback { .. })));
 }
 
+/// Flips a byte of the first block, which are the terms.
+fn without_terms(path: &std::path::Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let place = super::super::block::HEADER + super::super::block::HEAD + 3;
+    bytes[place] ^= 0x40;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn terms_that_another_file_has_too_are_not_lost() {
+    let (damaged, _) = recorded(40, without_terms);
+    let (whole, _) = recorded(40, |_| {});
+    let paths = [&damaged, &whole].map(|dir| dir.path().to_path_buf());
+    let mut recording = Recording::open_all(&paths).unwrap();
+    assert_eq!(recording.losses().len(), 1);
+    let report = replayed(&mut recording, None);
+    assert_eq!((report.frames, report.same, report.different), (80, 40, 0));
+}
+
+#[test]
+fn frames_whose_terms_are_lost_are_counted_and_the_next_key_goes_on() {
+    let (_dir, mut recording) = recorded(70, |_| {});
+    let mut replay = Replay::new(None);
+    for n in 0..70 {
+        let (frame, terms) = recording.frame_and_terms(n).unwrap();
+        match n {
+            0..45 => replay.without_terms(&frame),
+            _ => replay.frame(n, &frame, terms),
+        }
+    }
+    let report = replay.finish();
+    // Every other tick decides, 35 in all. The keys are at 0, 30 and 60: of those from 46 to 58 the history is lost, too.
+    assert_eq!((report.frames, report.decisions, report.same), (70, 35, 5));
+    assert_eq!((report.unproven, report.different, report.histories), (30, 0, 0));
+}
+
 #[test]
 fn a_decision_that_comes_out_otherwise_is_told_line_by_line() {
     let (_dir, mut recording) = recorded(5, |_| {});

@@ -100,6 +100,9 @@ pub struct AgentStatus {
     /// It decides and changes nothing.
     #[serde(default)]
     pub dry_run: bool,
+    /// What it does now that the next tick waits for: a round of write-back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doing: Option<String>,
     /// Seconds from one tick to the next.
     #[serde(default)]
     pub tick_interval_seconds: u64,

@@ -8,7 +8,7 @@ use super::{Source, Want};
 use crate::{
     root::Root,
     sense::{self, CgroupTree, Sensed, cgroupfs},
-    serve::without_agent,
+    serve::without_agent::{self, Rows},
     top::{seen::Seen, state::Origin},
 };
 
@@ -18,15 +18,23 @@ pub struct Files {
     tree: CgroupTree,
     policies: PolicySet,
     lost: Vec<String>,
+    rows: Rows,
     before: Option<(Sensed, Instant)>,
 }
 
 impl Files {
     /// Reads below this root. `lost` is what cannot be known without an agent, in sentences.
-    pub fn new(root: Root, policies: PolicySet, lost: Vec<String>) -> Files {
+    pub fn new(root: Root, policies: PolicySet, lost: Vec<String>, rows: Rows) -> Files {
         let mut tree = CgroupTree::default();
         tree.with_pressure = true;
-        Files { root, tree, policies, lost, before: None }
+        Files { root, tree, policies, lost, rows, before: None }
+    }
+}
+
+impl Files {
+    /// Which cgroups have a row.
+    pub fn rows(&self) -> Rows {
+        self.rows
     }
 }
 
@@ -40,7 +48,7 @@ impl Source for Files {
         let sensed = sense::collect(&self.root, &mut self.tree).map_err(|error| error.to_string())?;
         let now = Instant::now();
         let before = self.before.as_ref().map(|(old, at)| (old, now.duration_since(*at)));
-        let mut status = without_agent::of(&sensed, before, &self.policies, self.lost.clone());
+        let mut status = without_agent::of(&sensed, before, &self.policies, self.lost.clone(), self.rows);
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         status.unix_seconds = since_1970.unwrap_or(Duration::ZERO).as_secs_f64();
         self.before = Some((sensed, now));
@@ -58,7 +66,7 @@ mod tests {
         let fake = FakeRoot::host();
         fake.cgroup("a");
         let lost = vec![without_agent::NO_AGENT.to_owned()];
-        let mut files = Files::new(fake.root().clone(), PolicySet::default(), lost.clone());
+        let mut files = Files::new(fake.root().clone(), PolicySet::default(), lost.clone(), Rows::Concerned);
         let first = files.look(&Want::default()).unwrap().unwrap();
         fake.write("sys/fs/cgroup/a/memory.stat", "zswapped 8192\nzswpwb 11\n");
         let second = files.look(&Want::default()).unwrap().unwrap();
@@ -72,8 +80,9 @@ mod tests {
     #[test]
     fn a_host_without_cgroup_v2_is_a_sentence() {
         let fake = FakeRoot::empty();
-        let why =
-            Files::new(fake.root().clone(), PolicySet::default(), vec![]).look(&Want::default()).unwrap_err();
+        let why = Files::new(fake.root().clone(), PolicySet::default(), vec![], Rows::All)
+            .look(&Want::default())
+            .unwrap_err();
         assert!(why.contains("no cgroup v2 hierarchy"), "{why}");
     }
 }

@@ -14,7 +14,10 @@ use crate::{
         detail::{Ages, Detail, trimmed},
         status::{CgroupStatus, Status},
     },
-    top::{seen::Seen, state::Origin},
+    top::{
+        seen::{Follows, Seen},
+        state::Origin,
+    },
 };
 
 /// A recording and a place in it.
@@ -23,7 +26,13 @@ pub struct Recorded {
     path: PathBuf,
     /// The frame of the next look.
     next: usize,
+    /// How that follows the last one.
+    follows: Follows,
 }
+
+/// Looks before the one that was jumped to of which it is told what happened: five minutes at one a second. They are read
+/// without their status, which is quick.
+const BEFORE: usize = 300;
 
 impl Recorded {
     /// Opens it, at its first frame.
@@ -31,7 +40,8 @@ impl Recorded {
     /// # Errors
     /// It cannot be read, or there is no whole frame in it.
     pub fn open(path: &Path) -> Result<Recorded, RecordingError> {
-        Ok(Recorded { recording: Recording::open(path)?, path: path.to_owned(), next: 0 })
+        let recording = Recording::open(path)?;
+        Ok(Recorded { recording, path: path.to_owned(), next: 0, follows: Follows::Next })
     }
 
     /// What is lost of it, one sentence each.
@@ -60,11 +70,22 @@ impl Source for Recorded {
         if self.next > self.last() {
             return Ok(None);
         }
-        let frame = self.recording.frame(self.next);
+        let (number, follows) = (self.next, std::mem::take(&mut self.follows));
+        let frame = self.recording.frame(number);
         // Past a damaged one too.
         self.next += 1;
-        let frame = frame.map_err(|error| error.to_string())?;
-        Ok(Some(seen(frame, want.detail.as_deref())))
+        let mut frame = frame.map_err(|error| error.to_string())?;
+        match follows {
+            Follows::Next => {}
+            Follows::Again => frame.events.clear(),
+            Follows::Elsewhere => {
+                let before = number.saturating_sub(BEFORE)..number;
+                // One that cannot be read is told when it is looked at.
+                let earlier = before.filter_map(|number| self.recording.events(number).ok()).flatten();
+                frame.events.splice(0..0, earlier.collect::<Vec<_>>());
+            }
+        }
+        Ok(Some(Seen { follows, ..seen(frame, want.detail.as_deref()) }))
     }
 
     fn jump(&mut self, jump: Jump) {
@@ -78,7 +99,13 @@ impl Source for Recorded {
             }
             Jump::To(second) => by_time(second.saturating_mul(1000)),
         };
-        self.next = to.min(self.last());
+        let to = to.min(self.last());
+        self.follows = match to {
+            _ if to == at => Follows::Again,
+            _ if to == at + 1 => Follows::Next,
+            _ => Follows::Elsewhere,
+        };
+        self.next = to;
     }
 }
 
@@ -94,7 +121,7 @@ fn seen(frame: Frame, detail: Option<&str>) -> Seen {
     });
     status.unix_seconds = unix_ms as f64 / 1000.0;
     let detail = detail.and_then(|path| self::detail(&status, path, &ages));
-    Seen { status, detail, events }
+    Seen { status, detail, events, ..Seen::default() }
 }
 
 /// What the agent would have said of one cgroup, as far as it is recorded: ages at swap-in are not.

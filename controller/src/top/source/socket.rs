@@ -1,7 +1,7 @@
 //! Looks from the running agent: what it published last, by its control socket. Where none is running, its files are
 //! read instead until one is.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::{Files, Source, Want};
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
         detail::Detail,
         events::Event,
         protocol::{Answer, Ask},
+        without_agent::{Rows, add_others},
     },
     top::{seen::Seen, state::Origin},
 };
@@ -93,10 +94,23 @@ impl Source for Socket {
             return self.files.look(want);
         };
         match ask(&mut agent, Ask::Status)? {
-            Answer::Status(status) => {
+            Answer::Status(mut status) => {
                 self.has_agent = true;
+                if self.files.rows() == Rows::All
+                    && let Some(files) = self.files.look(want)?
+                {
+                    add_others(&mut status, files.status);
+                }
                 let events = self.events(&mut agent, status.last_event);
-                Ok(Some(Seen { detail: detail(&mut agent, want), events, status: *status }))
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                let age_seconds = (now.as_secs_f64() - status.unix_seconds).max(0.0) as u64;
+                Ok(Some(Seen {
+                    age_seconds,
+                    detail: detail(&mut agent, want),
+                    events,
+                    status: *status,
+                    ..Seen::default()
+                }))
             }
             other => Err(format!("the agent answered something else: {other:?}")),
         }

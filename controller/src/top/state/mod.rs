@@ -18,7 +18,7 @@ use ratatui::{
 use super::{
     columns,
     paint::Look,
-    seen::{Courses, Row, Seen, rows},
+    seen::{Courses, Follows, Row, Seen, rows},
     source::Jump,
 };
 use crate::serve::{events, protocol::Ask};
@@ -265,13 +265,23 @@ impl State {
 
     fn show(&mut self, seen: Box<Seen>) {
         self.rows = rows(&seen);
-        self.courses.note(&self.rows);
+        match seen.follows {
+            Follows::Next => self.courses.note(&self.rows),
+            Follows::Again => {}
+            Follows::Elsewhere => {
+                self.courses = Courses::default();
+                self.courses.note(&self.rows);
+            }
+        }
         self.seen = Some(seen);
         self.arrange();
     }
 
     /// An agent that began anew counts from one again; what it said before is kept, until there is too much.
     fn note_events(&mut self, seen: &mut Seen) {
+        if seen.follows == Follows::Elsewhere {
+            self.events.clear();
+        }
         for event in seen.events.drain(..) {
             if self.events.len() == events::KEPT {
                 self.events.pop_front();

@@ -185,13 +185,14 @@ fn limits(state: &State, cgroup: &CgroupStatus, room: usize) -> Vec<Line<'static
         Some(false) => "closed",
     };
     let words = format!(
-        "swap.max {}  zswap.max {}  way to disk {valve}  in swap {}",
+        "in swap {}, swap.max {}, zswap.max {}",
+        cgroup.swap_current_bytes.map_or("-".to_owned(), text::size),
         limit(&cgroup.swap_max),
         limit(&cgroup.zswap_max),
-        cgroup.swap_current_bytes.map_or("-".to_owned(), text::size),
     );
     let mut lines = vec![Line::from(span(state, Tone::Strong, "LIMITS"))];
     lines.extend(sentence(state, Tone::Plain, &words, room));
+    lines.push(Line::from(format!("way to disk {valve}")));
     lines
 }
 

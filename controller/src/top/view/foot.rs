@@ -28,8 +28,14 @@ pub(super) fn line(state: &State) -> Line<'static> {
 fn keys(state: &State) -> Vec<Span<'static>> {
     let mut spans = Vec::new();
     let mut room = usize::from(state.size.width);
-    // How to find out more and how to leave are there on every screen.
-    let (first, others): (Vec<&Key>, Vec<&Key>) = KEYS.iter().partition(|key| key.group == Group::Program);
+    let origin = &state.origin;
+    let can_be_used = |key: &&Key| match key.group {
+        Group::Act => origin.can_act,
+        _ => origin.is_recorded || !key.cmd.is_of_recordings(),
+    };
+    // How to find out more and how to leave are there on every screen, and in a recording how to go through it.
+    let is_first = |key: &&Key| key.group == Group::Program || key.cmd.is_of_recordings();
+    let (first, others): (Vec<&Key>, Vec<&Key>) = KEYS.iter().filter(can_be_used).partition(is_first);
     for key in first.into_iter().chain(others) {
         let (Some(foot), Some(press)) = (key.foot, key.presses.first()) else { continue };
         let (name, foot) = (press.name(), format!(" {foot}  "));
@@ -39,6 +45,10 @@ fn keys(state: &State) -> Vec<Span<'static>> {
         room = room.saturating_sub(name.len() + foot.len());
         spans.push(span(state, Tone::Key, name));
         spans.push(Span::raw(foot));
+    }
+    // The gap behind the last one may have no room.
+    if let Some(last) = spans.last_mut() {
+        *last = Span::raw(last.content.trim_end().to_owned());
     }
     spans
 }

@@ -22,6 +22,9 @@ const SLOTS_FULL: u64 = 90;
 /// Percent of the last 10 s in which some task waited that are worth a look.
 pub(super) const PRESSED: f64 = 10.0;
 
+/// Seconds after which it is said that the agent publishes nothing: ticks are no more than a few apart.
+const OLD: u64 = 5;
+
 /// How wide a bar is.
 fn bar_width(state: &State) -> usize {
     match state.size.width {
@@ -92,6 +95,9 @@ fn title(state: &State, width: usize) -> Line<'static> {
         span(state, Tone::Plain, format!("  {}", state.look.name(&state.origin.label))),
     ];
     let mut right = Vec::new();
+    if let Some(age) = seen.map(|seen| seen.age_seconds).filter(|age| *age >= OLD) {
+        right.push(span(state, Tone::Care, format!("  ! {} old", text::age(age))));
+    }
     if state.is_paused {
         right.push(span(state, Tone::Care, "  PAUSED"));
     }
@@ -164,10 +170,10 @@ fn zswap(state: &State, status: &Status) -> Part {
     );
     let is_full =
         host.pool_limit_bytes.is_some_and(|limit| exceeds(compressed.unwrap_or(0), limit, POOL_FULL));
-    let mut words = vec![judged(state, is_full, &words)];
-    if host.zswap_enabled == Some(false) {
-        words.push(span(state, Tone::Care, " ! zswap is off"));
-    }
+    let words = match host.zswap_enabled {
+        Some(false) => vec![span(state, Tone::Care, "! off  "), plain(state, words)],
+        _ => vec![judged(state, is_full, &words)],
+    };
     Part { name: "zswap", bar, words }
 }
 
@@ -184,10 +190,11 @@ fn disk(state: &State, status: &Status) -> Part {
     let is_full = exceeds(used, host.swap_total_bytes, SLOTS_FULL);
     let (used, total) = (text::size(used), text::size(host.swap_total_bytes));
     let there = on_disk.map_or_else(|| "unknown".to_owned(), text::size);
-    let mut words = vec![judged(state, is_full, &format!("{there} there; slots {used} of {total}, {areas}"))];
-    if host.swap_total_bytes == 0 {
-        words.push(span(state, Tone::Care, " ! no swap"));
-    }
+    let words = match host.swap_total_bytes {
+        0 => span(state, Tone::Care, "! no swap area is on"),
+        _ => judged(state, is_full, &format!("{there} there; slots {used} of {total}, {areas}")),
+    };
+    let words = vec![words];
     Part { name: "disk", bar: bar(state, bar_width(state), host.swap_total_bytes, &parts), words }
 }
 
@@ -229,6 +236,12 @@ fn agent(state: &State, status: &Status) -> Part {
         let words = "! no agent is running: pane 3 says what that costs";
         return of(vec![span(state, Tone::Care, words)]);
     }
+    if let Some(doing) = &agent.doing {
+        return of(vec![
+            plain(state, "busy: "),
+            span(state, Tone::Strong, state.look.name(doing).into_owned()),
+        ]);
+    }
     let policies =
         if agent.policies == 1 { "1 policy".to_owned() } else { format!("{} policies", agent.policies) };
     let by = match (&agent.dialect, agent.dry_run) {
@@ -251,7 +264,9 @@ fn map(state: &State, status: &Status) -> Part {
     let of = |tone, words: String| Part { name: "map", bar: vec![], words: vec![span(state, tone, words)] };
     if map.state == "absent" {
         let why = map.reason.as_deref().unwrap_or("no reason given");
-        let words = format!("! absent ({}): no {}", state.look.name(why), unknown(state).join(" "));
+        let unknown = unknown(state).join(" ");
+        let none = if unknown.is_empty() { String::new() } else { format!(": no {unknown}") };
+        let words = format!("! absent ({}){none}", state.look.name(why));
         return of(Tone::Care, words);
     }
     let words = format!(
@@ -269,7 +284,9 @@ fn map(state: &State, status: &Status) -> Part {
 
 /// Columns of numbers of which nothing is known.
 fn unknown(state: &State) -> Vec<&'static str> {
-    let is_unknown = |value: fn(&_) -> Value<'_>| state.rows.iter().all(|row| value(row) == Value::Unknown);
+    let is_unknown = |value: fn(&_) -> Value<'_>| {
+        !state.rows.is_empty() && state.rows.iter().all(|row| value(row) == Value::Unknown)
+    };
     let numbers = COLUMNS.iter().filter(|column| column.is_number());
     numbers.filter(|column| is_unknown(column.value)).map(|column| column.title).collect()
 }
