@@ -91,7 +91,15 @@ fn act(terminal: &Terminal, cgroup: &Cgroup) -> Result<()> {
     terminal.shows_all(&["What happened, newest first", "round", "test.slice/cold"])?;
     terminal.text("2")?;
     terminal.shows_all(&["PRIO", "/dev/vda"])?;
-    terminal.text("1")?;
+    terminal.text("1c")?;
+    terminal.shows("Close the way to disk of test.slice/cold?")?;
+    terminal.key("Enter")?;
+    // What the agent refuses is said with its reason.
+    terminal.shows("! test.slice/cold has no policy")?;
+    terminal.text("R")?;
+    terminal.shows("read its policies anew?")?;
+    terminal.key("Enter")?;
+    terminal.shows("0 policies in force")?;
     Ok(())
 }
 
