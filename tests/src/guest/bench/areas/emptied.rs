@@ -46,7 +46,7 @@ pub(super) fn drained(outcome: &mut Outcome) -> Result<()> {
     outcome.claim(refused.code != 0 && why.contains("come back into memory"), format!("not refused: {why}"));
     ensure!(kernel::swaps()?.len() == 1, "the area is off after a refused drain");
 
-    disk.slow(Duration::from_millis(20), Duration::ZERO)?;
+    disk.slow(Duration::from_millis(2), Duration::ZERO)?;
     let mut drain = Command::new(sibling("swaptier")?);
     let mut drain = drain.args(["vswap", "drain", "drained"]).stderr(Stdio::null()).spawn()?;
     std::thread::sleep(Duration::from_millis(1500));
@@ -89,6 +89,9 @@ pub(super) fn grown(outcome: &mut Outcome) -> Result<()> {
     let _settings = Settings::write(area)?;
     let agent = Agent::start(&[])?;
     let pieces = || kernel::swaps().map(|areas| areas.into_iter().map(|area| area.size).collect::<Vec<_>>());
+    let said = agent.said();
+    let cost = said.lines().find(|line| line.contains("what an empty slot costs")).unwrap_or_default();
+    println!("    {}", cost.rsplit_once("cost=").map_or("nobody measured what a slot costs", |it| it.1));
     let first = pieces()?;
     outcome.count("bytes_of_slots_at_first", first.iter().sum());
     ensure!(first.len() == 1, "{} areas at the beginning", first.len());
