@@ -1,10 +1,9 @@
 //! `swaptier reload`, `close` and `open`: what is asked of the running agent in a word and answered in a line.
 
-use std::time::Duration;
-
 use super::{
     exit::{Exit, Failure, Result},
     output::say,
+    writeback::PATIENCE,
 };
 use crate::{
     root::Root,
@@ -13,9 +12,6 @@ use crate::{
         protocol::{Answer, Ask},
     },
 };
-
-/// Longer than any round, which the agent ends before it does anything else: `writeback.deadline` is 600 s at most.
-const PATIENCE: Duration = Duration::from_secs(630);
 
 /// What `reload` takes.
 #[derive(Debug, clap::Args)]

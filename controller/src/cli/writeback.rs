@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// Longer than any round: `writeback.deadline` is 600 s at most.
-const PATIENCE: Duration = Duration::from_secs(630);
+/// Longer than any round, which the agent ends before it does anything else: `writeback.deadline` is 600 s at most.
+pub(super) const PATIENCE: Duration = Duration::from_secs(630);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -1,5 +1,5 @@
 //! Which swap areas the kernel could not read or write, from its log: no counter tells. Reading is [`KernelLog`]'s, all else
-//! is pure. Caller: the agent, each tick; `act/writeback/pump` looks on its own, in the middle of a round.
+//! is pure. Callers: the agent, each tick, and `act/writeback/pump`, in the middle of a round.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -26,6 +26,17 @@ pub struct Errors {
     pub writes: u64,
 }
 
+/// One message about a page of a swap area.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwapError {
+    /// The device of the area.
+    pub device: DeviceNumber,
+    /// Not written, rather than not read.
+    pub is_write: bool,
+    /// The kernel's words.
+    pub text: String,
+}
+
 /// The kernel's log, from when it was opened.
 #[derive(Debug)]
 pub struct KernelLog(Option<OwnedFd>);
@@ -38,32 +49,37 @@ impl KernelLog {
         KernelLog(opened.filter(|log| rustix::fs::seek(log, SeekFrom::End(0)).is_ok()))
     }
 
-    /// What was said since the last look, by the device of the area.
-    pub fn errors(&mut self) -> BTreeMap<DeviceNumber, Errors> {
-        let mut errors: BTreeMap<DeviceNumber, Errors> = BTreeMap::new();
-        let Some(log) = &self.0 else { return errors };
+    /// What was said since the last look.
+    pub fn said(&mut self) -> Vec<SwapError> {
+        let mut said = Vec::new();
+        let Some(log) = &self.0 else { return said };
         let mut record = [0; RECORD];
         for _ in 0..MOST {
             match rustix::io::read(log, &mut record) {
-                Ok(read) if read > 0 => {
-                    for (device, is_write) in parse(&String::from_utf8_lossy(&record[..read])) {
-                        let of = errors.entry(device).or_default();
-                        *(if is_write { &mut of.writes } else { &mut of.reads }) += 1;
-                    }
-                }
+                Ok(read) if read > 0 => said.extend(parse(&String::from_utf8_lossy(&record[..read]))),
                 // The log went on faster than it was read: what is left of it is next.
                 Err(rustix::io::Errno::PIPE) => {}
                 _ => break,
             }
         }
+        said
+    }
+
+    /// The same, counted by the device of the area.
+    pub fn errors(&mut self) -> BTreeMap<DeviceNumber, Errors> {
+        let mut errors: BTreeMap<DeviceNumber, Errors> = BTreeMap::new();
+        for SwapError { device, is_write, .. } in self.said() {
+            let of = errors.entry(device).or_default();
+            *(if is_write { &mut of.writes } else { &mut of.reads }) += 1;
+        }
         errors
     }
 }
 
-/// The device that a record is about, and whether a write failed (mm/page_io.c): `Write-error on swap-device
+/// What a record says of swap areas (mm/page_io.c): `Write-error on swap-device
 /// (MAJOR:MINOR:SECTOR)`. Before the `;` are numbers only; others may write these words into the log, but not with the kernel
 /// as their source.
-fn parse(record: &str) -> impl Iterator<Item = (DeviceNumber, bool)> {
+fn parse(record: &str) -> impl Iterator<Item = SwapError> {
     /// Priority and source are one number; the source of the kernel is 0.
     const SOURCES: u32 = 8;
     record.lines().filter_map(|line| {
@@ -77,7 +93,7 @@ fn parse(record: &str) -> impl Iterator<Item = (DeviceNumber, bool)> {
         };
         let mut numbers = place.split(':').map(str::parse);
         let (major, minor) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-        Some((DeviceNumber { major, minor }, is_write))
+        Some(SwapError { device: DeviceNumber { major, minor }, is_write, text: text.to_owned() })
     })
 }
 
@@ -104,7 +120,9 @@ mod tests {
     #[test]
     fn only_the_kernel_can_say_so() {
         let of = |record: &str| parse(record).collect::<Vec<_>>();
-        assert_eq!(of("1,7,8,-;Read-error on swap-device (253:4:8)\n"), [(DM, false)]);
+        let text = "Read-error on swap-device (253:4:8)".to_owned();
+        let known = SwapError { device: DM, is_write: false, text };
+        assert_eq!(of("1,7,8,-;Read-error on swap-device (253:4:8)\n"), [known]);
         // 12 is a warning of a program: 8 is the source of user space, and 4 the priority.
         for strange in [
             "12,7,8,-;Write-error on swap-device (253:4:8)\n",
