@@ -148,8 +148,8 @@ impl<'a> Aim<'a> {
     }
 
     /// Waits until the worker that was queued after so many runs has begun.
-    pub(super) fn await_prompt_begin(&self, begun: u64, at_most: Duration) -> bool {
-        spin(at_most, || self.meter.worker_begun() != begun)
+    pub(super) fn await_prompt_begin(&self, begun: u64, at_most: Duration) {
+        spin(at_most, || self.meter.worker_begun() != begun);
     }
 
     /// Pages of the cgroup written back in this round.

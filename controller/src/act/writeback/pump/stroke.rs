@@ -244,8 +244,44 @@ impl Worker<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
+
+    use super::{
+        super::{
+            disk::Disk,
+            life::Life,
+            meter::Meter,
+            wire::{Flick, Gauge},
+        },
+        *,
+    };
     use crate::fake::FakeRoot;
+
+    /// Else every store is refused for as long as the pump sleeps until the next.
+    #[test]
+    fn a_window_ends_with_both_values_up() {
+        let fake = FakeRoot::host();
+        fake.write("proc/vmstat", "zswpout 9\nzswpwb 5\n");
+        let flick = |name: &str, high: &str| {
+            let path = format!("{}/{name}", sense::zswap::PARAMETERS);
+            fake.write(&path, high);
+            Flick { path, low: "0".into(), high: high.into() }
+        };
+        let (limit, accept) = (flick("max_pool_percent", "20"), flick("accept_threshold_percent", "90"));
+        let stroke = Stroke::Worker { limit, accept, room: u64::MAX };
+        let Hand::Worker(worker) = Hand::open(fake.root(), &stroke).unwrap() else {
+            unreachable!("a worker")
+        };
+        fake.write("valve", "1");
+        let valve = Knob::open(fake.root(), "valve", OFlags::WRONLY).unwrap();
+        let meter = Meter::open(fake.root(), Path::new("/nowhere"), &Gauge::Files).unwrap();
+        let (life, mut disk) = (Life::of_parent(), Disk::open(fake.root()));
+        let aim = Aim::new(&life, meter, valve, (None, &mut disk), 64);
+        for window in [Worker::window, Worker::wide_window] {
+            window(&worker, &aim, 0).unwrap();
+            assert!(worker.limit.check().is_ok() && worker.accept.check().is_ok());
+        }
+    }
 
     #[test]
     fn a_pool_that_has_grown_ends_the_round() {
