@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::cgroup::ROOT;
+use super::kernel;
+
 /// A running child: lines of its stdout on demand, its stderr in a file.
 #[derive(Debug)]
 pub struct Process {
@@ -66,7 +69,13 @@ impl Process {
         match self.lines.recv_timeout(limit) {
             Ok(line) => Ok(line),
             Err(RecvTimeoutError::Timeout) => {
-                bail!("{} printed nothing for {} s{}", self.name, limit.as_secs(), self.complaints())
+                bail!(
+                    "{} printed nothing for {} s{}{}",
+                    self.name,
+                    limit.as_secs(),
+                    self.complaints(),
+                    plight(self.id())
+                )
             }
             Err(RecvTimeoutError::Disconnected) => {
                 bail!("{} ended its output{}", self.name, self.complaints())
@@ -105,7 +114,13 @@ impl Process {
                 return Ok(status);
             }
             if Instant::now() >= last {
-                bail!("{} did not end within {} s{}", self.name, limit.as_secs(), self.complaints());
+                bail!(
+                    "{} did not end within {} s{}{}",
+                    self.name,
+                    limit.as_secs(),
+                    self.complaints(),
+                    plight(self.id())
+                );
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -140,6 +155,27 @@ impl Drop for Process {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Where a process is that should have gone on: its state, the kernel functions it waits in, and what its cgroups have
+/// and may have. Nothing of one that is gone.
+fn plight(id: u32) -> String {
+    let of = |file: &str| kernel::read(format!("/proc/{id}/{file}")).unwrap_or_default();
+    let state = of("status").lines().find(|line| line.starts_with("State:")).map(str::to_owned);
+    let Some(state) = state else { return String::new() };
+    let mut said = format!("; {state}, in\n{}", of("stack"));
+    let path = of("cgroup").trim().trim_start_matches("0::/").to_owned();
+    let mut above = Path::new(ROOT).join(path);
+    while above.starts_with(ROOT) && above != Path::new(ROOT) {
+        let files = ["current", "high", "swap.current", "swap.max", "zswap.max", "zswap.writeback"];
+        let values = files.map(|file| {
+            let value = kernel::read(above.join(format!("memory.{file}")));
+            format!("{file} {}", value.unwrap_or_else(|_| "-".to_owned()))
+        });
+        said.push_str(&format!("\n{}: {}", above.display(), values.join(", ")));
+        above.pop();
+    }
+    said
 }
 
 /// How a process ended, in words.
@@ -193,6 +229,13 @@ mod tests {
         let mut child = shell("process-test-silent", "echo no memory >&2; exit 1");
         let error = format!("{:#}", child.line(Duration::from_secs(10)).unwrap_err());
         assert!(error.contains("no memory"), "{error}");
+    }
+
+    #[test]
+    fn a_child_that_hangs_is_an_error_with_its_state() {
+        let mut child = shell("process-test-hangs", "exec sleep 1000");
+        let error = format!("{:#}", child.end(Duration::from_millis(50)).unwrap_err());
+        assert!(error.contains("did not end within 0 s; State:"), "{error}");
     }
 
     #[test]

@@ -4,12 +4,12 @@
 //! `fork` · `join` · `quit`. PART is hot, warm or cold; A..B are pages within it (B alone means 0..B), all without.
 //! `fork` leaves a child that holds the present contents; `join` lets it verify them and end.
 
-use std::io::ErrorKind;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::drive::{Run, say};
@@ -210,22 +210,16 @@ impl Lines {
                 let line: Vec<u8> = self.bytes.drain(..=end).collect();
                 return Ok(Some(String::from_utf8_lossy(&line).into_owned()));
             }
-            if stop::asked() {
+            let input = std::io::stdin();
+            if !stop::wait_for(&input)? {
                 return Ok(None);
             }
             let mut chunk = [0u8; 512];
-            let fd = std::io::stdin().as_raw_fd();
-            // SAFETY: reads at most the length of a buffer we own. Not `std`'s reader, which resumes after signals.
-            let got = unsafe { libc::read(fd, chunk.as_mut_ptr().cast(), chunk.len()) };
-            match usize::try_from(got) {
+            match rustix::io::read(&input, &mut chunk[..]) {
                 Ok(0) => return Ok(None),
                 Ok(length) => self.bytes.extend_from_slice(&chunk[..length]),
-                Err(_) => {
-                    let error = std::io::Error::last_os_error();
-                    if error.kind() != ErrorKind::Interrupted {
-                        return Err(error);
-                    }
-                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }

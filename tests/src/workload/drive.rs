@@ -44,7 +44,7 @@ pub(super) struct Run {
 /// [`super::Nonsense`] for requests that cannot be meant; otherwise what the kernel refused.
 pub fn run(args: &Args) -> Result<bool> {
     args.check(available().context("reading /proc/meminfo")?)?;
-    stop::install();
+    stop::install().context("taking signals over")?;
     let mut run = Run::fill(args)?;
     announce(args.ready_file.as_deref())?;
     match args.commands {

@@ -63,7 +63,7 @@ pub(super) fn metadata_full(outcome: &mut Outcome) -> Result<()> {
     more.wait_ready().context("a load after the metadata grew")?;
     outcome.figure("seconds_from_grown_to_done", start.elapsed().as_secs_f64());
     for work in [more, written, in_zswap] {
-        work.finish()?;
+        work.finish().with_context(|| format!("after the metadata grew{}", agent.log()))?;
     }
     waits(outcome, watch);
     drop((cgroup, beside, zswapped, area));
