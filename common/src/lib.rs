@@ -9,6 +9,7 @@ pub mod area;
 pub mod cgroup;
 pub mod control;
 pub mod event;
+pub mod latency;
 pub mod notes;
 pub mod slot;
 

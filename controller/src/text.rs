@@ -147,6 +147,29 @@ pub fn age(seconds: u64) -> String {
     }
 }
 
+/// Microseconds in at most five columns: `16us`, `4.1ms`, `524ms`, `1.0s`.
+pub fn micros(micros: u64) -> String {
+    let tenths = |unit: u64| format!("{}.{}", micros / unit, micros % unit * 10 / unit);
+    match micros {
+        0..1_000 => format!("{micros}us"),
+        1_000..10_000 => tenths(1_000) + "ms",
+        10_000..1_000_000 => format!("{}ms", micros / 1_000),
+        1_000_000..100_000_000 => tenths(1_000_000) + "s",
+        _ => format!("{}s", micros / 1_000_000),
+    }
+}
+
+/// A number in at most five columns, units of 1,000: `9999`, `10k`, `12M`.
+pub fn count(number: u64) -> String {
+    const UNITS: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
+    let (mut number, mut nth) = (number, 0);
+    while number >= 10_000 && nth + 1 < UNITS.len() {
+        number /= 1_000;
+        nth += 1;
+    }
+    format!("{number}{}", UNITS[nth])
+}
+
 /// Parts per million as a percentage in at most four columns: `0%`, `<.1%`, `2.5%`, `100%`.
 pub fn percent(parts: u64) -> String {
     match parts {
@@ -192,6 +215,14 @@ mod tests {
             assert_eq!(lines.concat().replace(' ', ""), "a日本語longer-than-the-roomb");
             assert!(lines.iter().all(|line| width(line) <= room.max(2)), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn durations_and_numbers_take_at_most_five_columns() {
+        let shown = [0, 999, 1_024, 9_999, 524_288, 1_048_576, 99_999_999, 100_000_000].map(micros);
+        assert_eq!(shown, ["0us", "999us", "1.0ms", "9.9ms", "524ms", "1.0s", "99.9s", "100s"]);
+        let shown = [0, 9_999, 10_000, 9_999_999, 10_000_000, u64::MAX].map(count);
+        assert_eq!(shown, ["0", "9999", "10k", "9999k", "10M", "18E"]);
     }
 
     #[test]

@@ -68,6 +68,7 @@ fn frames(
             history: Some(before),
             status: None,
             ages: Default::default(),
+            moved: Default::default(),
             events: Vec::new(),
         };
         if !wants_key(&frame) {

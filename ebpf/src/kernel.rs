@@ -105,15 +105,20 @@ pub(crate) fn cast(address: u64, structure: &Global<u32>) -> *const u8 {
 }
 
 /// The raw swap entry of a folio in the swap cache. `folio.swap` shares a union with `void *private`, which newer
-/// verifiers take for a pointer, and refuse to calculate with. Negated twice it is a number to every one of them, and the
-/// same: two instructions instead of a helper's fifty.
+/// verifiers take for a pointer. Negated twice it is a number to every one of them, and the same: two instructions instead
+/// of a helper's fifty.
 #[inline(always)]
 pub(crate) fn folio_entry(folio: *const u8) -> u64 {
     // SAFETY: `folio` is an argument typed `struct folio *` or `struct page *`, which has this word there too.
-    let mut entry: u64 = unsafe { load(folio, &FOLIO_SWAP) };
+    number(unsafe { load(folio, &FOLIO_SWAP) })
+}
+
+/// What the verifier takes for a pointer, as a number: it refuses to calculate with pointers.
+#[inline(always)]
+pub(crate) fn number(mut pointer: u64) -> u64 {
     // SAFETY: changes one register, which is told.
-    unsafe { asm!("{0} = -{0}", "{0} = -{0}", inout(reg) entry) };
-    entry
+    unsafe { asm!("{0} = -{0}", "{0} = -{0}", inout(reg) pointer) };
+    pointer
 }
 
 /// Pages of a folio, at most [`MAX_FOLIO`].

@@ -14,6 +14,7 @@ mod cgroup;
 mod copies;
 mod free;
 mod kernel;
+mod latency;
 mod maps;
 mod reclaim;
 mod shadow;

@@ -1,8 +1,8 @@
 //! Every map, its size, and why that size. Names are the wire names the agent looks for.
 
 use aya_ebpf::{
-    bindings::BPF_F_MMAPABLE,
-    btf_maps::{Array, ArrayOfMaps, PerCpuArray, RingBuf},
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
+    btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use swaptier_common::{
@@ -11,6 +11,7 @@ use swaptier_common::{
     cgroup::Counters,
     control::Control,
     event::Event,
+    latency::{Fault, Latency, TIMED_CGROUPS, TIMED_FAULTS},
     notes::Notes,
 };
 
@@ -52,3 +53,12 @@ pub(crate) static ALARMS: RingBuf<Event, 4096> = RingBuf::new();
 /// Wake-ups. A page is plenty: a lost wake-up costs one tick, never an event of the map.
 #[btf_map]
 pub(crate) static EVENTS: RingBuf<Event, 4096> = RingBuf::new();
+
+/// Swap-ins under way that are timed. This and the next are of one element where no swap-in is.
+#[btf_map]
+pub(crate) static FAULTS: Array<Fault, { TIMED_FAULTS as usize }> = Array::new();
+
+/// How long swap-ins took, by the cgroup's index.
+#[btf_map]
+pub(crate) static LATENCY: HashMap<u32, Latency, { TIMED_CGROUPS as usize }, { BPF_F_NO_PREALLOC as usize }> =
+    HashMap::new();

@@ -1,7 +1,7 @@
 //! The agent: the one loop, and the only owner of long-lived state. Sense → decide → guard → act → journal → publish.
 //!
 //! `start` is how it begins. `areas` are the swap areas of the configuration, `probes` is the map in its hands, `drift`
-//! finds where it errs, `rounds` the write-back engine. `publish` makes the status, from what the tick saw, what moves
+//! finds where it errs, `timing` how long swap-ins take, `rounds` the write-back engine. `publish` makes the status, from what the tick saw, what moves
 //! (`traffic`), what was done (`past`) and what all that costs (`own`). `errands` are what clients of the socket have it do,
 //! `closing` a way to disk that is closed by hand. What to do is decided in `swaptier_policies`; how a file is changed, in
 //! `act`.
@@ -19,6 +19,7 @@ mod publish;
 pub(crate) mod record;
 mod rounds;
 mod start;
+mod timing;
 mod traffic;
 
 use std::{
@@ -202,7 +203,7 @@ impl Agent {
         sensed.areas = self.areas.look(&self.root, &sensed);
         fault::point("tick.sensed");
         self.cgroups.clone_from(&sensed.cgroups);
-        let view = self.read_map(&sensed);
+        let view = self.read_map(&sensed).await;
         self.traffic.look(&sensed, self.probes.is_some().then_some(&view), elapsed);
         let facts = writeback::Facts::of(&sensed);
         let ready = self.rounds.ready(&facts);
@@ -225,7 +226,7 @@ impl Agent {
             let (events, last) = self.board.events(self.taped);
             self.taped = last;
             let made = (history, decision);
-            self.tape.take(record::frame(tick, snapshot, made, &view, page.status.clone(), events));
+            self.tape.take(record::frame(tick, snapshot, made, &view, &page, events));
         }
         self.board.pin(page);
         for (kind, lines) in logs::left_out() {
@@ -235,10 +236,12 @@ impl Agent {
         self.own.add(begun.elapsed(), own::thread_time().saturating_sub(cpu));
     }
 
-    fn read_map(&mut self, sensed: &Sensed) -> MapView {
+    async fn read_map(&mut self, sensed: &Sensed) -> MapView {
         self.protect_probes(&sensed.cgroups);
+        let is_watched = self.board.is_watched(map::now());
         let Some(probes) = &mut self.probes else { return MapView::default() };
         probes.feed(&sensed.cgroups);
+        probes.time_swap_ins(is_watched).await;
         let mut view = probes.view(&sensed.cgroups, &self.policies);
         if probes.reconcile(&self.root, &sensed.cgroups, &view) {
             let before = view.repaired;

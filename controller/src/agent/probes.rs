@@ -12,12 +12,13 @@ use swaptier_common::{
     DIRECTORY_PAGES, FRAME_SLOTS, PAGE_CLUSTERS,
     area::Area,
     cgroup::{AGE_BUCKETS, Counters},
+    latency::Latency,
     slot::State,
 };
 use swaptier_policies::{Bytes, CgroupId, Cold, Pages, Policy, PolicySet, Seconds, Tiers};
 use tokio::io::unix::AsyncFd;
 
-use super::{drift::Drift, family::Family};
+use super::{drift::Drift, family::Family, timing::Timing};
 use crate::{
     act::writeback::{self, Subject},
     config::MapConfig,
@@ -53,6 +54,7 @@ pub(super) struct Probes {
     family: Family,
     drift: Drift,
     repaired: u64,
+    timing: Timing,
 }
 
 /// What the map says at one moment, by cgroup.
@@ -76,6 +78,10 @@ pub(super) struct MapView {
     pub(super) repaired: u64,
     /// The areas that the probes know, by the kernel's numbers.
     pub(super) areas: BTreeMap<u32, Area>,
+    /// How long swap-ins of each cgroup by itself took. `None`: none was ever timed.
+    pub(super) swap_ins: Option<BTreeMap<CgroupId, Latency>>,
+    /// They are timed now.
+    pub(super) is_timed: bool,
 }
 
 impl Probes {
@@ -110,6 +116,7 @@ impl Probes {
                     family: Family::default(),
                     drift: Drift::default(),
                     repaired: 0,
+                    timing: Timing::new(hooks, config.time_swap_ins),
                 })
             }
             Err(error) => {
@@ -162,6 +169,11 @@ impl Probes {
         }
     }
 
+    /// Has swap-ins timed while somebody looks.
+    pub(super) async fn time_swap_ins(&mut self, is_watched: bool) {
+        self.timing.look(is_watched).await;
+    }
+
     /// Waits for an event, then feeds the probes. Cancelled without loss: the events stay where they are.
     pub(super) async fn woken(&mut self) {
         let Self { events, logger, .. } = self;
@@ -197,6 +209,8 @@ impl Probes {
             areas: self.map.areas(),
             repaired: self.repaired,
             recursion_misses: self.loaded.programs().iter().map(|program| program.recursion_misses).sum(),
+            swap_ins: self.swap_ins(),
+            is_timed: self.timing.is_running(),
             ..MapView::default()
         };
         for (age, id) in asked.by.values() {
@@ -223,6 +237,16 @@ impl Probes {
             }
         }
         view
+    }
+
+    /// How long swap-ins took; those of a removed cgroup count for the one that answers for it.
+    fn swap_ins(&self) -> Option<BTreeMap<CgroupId, Latency>> {
+        let mut all = BTreeMap::new();
+        for latency in self.timing.known()?.values() {
+            let id = self.family.home(CgroupId(latency.id));
+            all.entry(id).and_modify(|sum: &mut Latency| *sum = sum.plus(latency)).or_insert(*latency);
+        }
+        Some(all)
     }
 
     /// Compares the map with the kernel's counters, and puts right what has differed for long enough. Returns whether

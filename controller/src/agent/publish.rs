@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use swaptier_common::{Frame, cgroup::AGE_BUCKETS};
+use swaptier_common::{Frame, cgroup::AGE_BUCKETS, latency::Latency};
 use swaptier_policies::{CgroupId, CgroupView, Snapshot, Tiers};
 
 use super::{Agent, closing::is_closing, drift, probes::MapView, traffic::with_below};
@@ -12,7 +12,7 @@ use crate::{
     serve::{
         areas,
         board::{Beside, Page},
-        detail::{Ages, Law, trimmed},
+        detail::{Ages, Law, SwapIns, trimmed},
         shown,
         status::{
             AgentStatus, CgroupStatus, HeldStatus, HostStatus, KnobStatus, MapStatus, RefusedStores, SCHEMA,
@@ -26,6 +26,9 @@ struct Sums<'a> {
     samples: BTreeMap<CgroupId, &'a CgroupSample>,
     oldest: BTreeMap<CgroupId, u64>,
     ages: BTreeMap<CgroupId, [u64; AGE_BUCKETS]>,
+    swap_ins: BTreeMap<CgroupId, Latency>,
+    /// Swap-ins are timed now.
+    is_timed: bool,
 }
 
 impl Agent {
@@ -43,6 +46,10 @@ impl Agent {
             samples: sensed.cgroups.iter().map(|sample| (sample.id, sample)).collect(),
             oldest: with_below(&sensed.cgroups, &view.oldest, u64::max),
             ages: with_below(&sensed.cgroups, &view.ages, add),
+            swap_ins: view.swap_ins.as_ref().map_or_else(BTreeMap::new, |own| {
+                with_below(&sensed.cgroups, own, |one, other| one.plus(&other))
+            }),
+            is_timed: view.is_timed,
         };
         let mut cgroups = Vec::new();
         let mut beside = BTreeMap::new();
@@ -199,7 +206,10 @@ impl Agent {
             loaded_pages: trimmed(&counters.load_age),
             written_back_pages: trimmed(&counters.written_back_age),
         });
-        Beside { ages, actions: self.past.of(id).cloned().collect() }
+        // Of a cgroup without a swap-in it is known as well, while they are timed.
+        let swap_ins = sums.swap_ins.get(&id).copied().or(sums.is_timed.then(Latency::default));
+        let swap_ins = swap_ins.map(|latency| SwapIns::of(&latency, sums.is_timed));
+        Beside { ages, swap_ins, actions: self.past.of(id).cloned().collect() }
     }
 
     fn knobs(&self) -> Vec<KnobStatus> {

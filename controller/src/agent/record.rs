@@ -13,9 +13,15 @@ use crate::{
     cli::Exit,
     config::{self, Config, Trust},
     probe,
-    recording::{Decision, Frame, Limits, Recorder, Terms},
+    recording::{Decision, Frame, Limits, Moved, Recorder, Terms},
     root::Root,
-    serve::{detail::trimmed, events::Event, protocol::Answer, server::refused, status::Status},
+    serve::{
+        board::{Beside, Page},
+        detail::trimmed,
+        events::Event,
+        protocol::Answer,
+        server::refused,
+    },
 };
 
 /// The longest that a command may have the agent record for. It asks again before that is over.
@@ -154,7 +160,7 @@ pub(super) fn frame(
     snapshot: Snapshot,
     (history, decision): (Option<History>, Option<Decision>),
     view: &MapView,
-    status: Status,
+    page: &Page,
     events: Vec<Event>,
 ) -> Frame {
     let ages: BTreeMap<CgroupId, Vec<u64>> = view
@@ -165,5 +171,27 @@ pub(super) fn frame(
         .collect();
     let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     let unix_ms = u64::try_from(unix_ms).unwrap_or(u64::MAX);
-    Frame { tick, unix_ms, snapshot, decision, history, status: Some(status), ages, events }
+    let moved = page.beside.iter().filter_map(|(id, beside)| Some((CgroupId(*id), moved(beside)?))).collect();
+    Frame {
+        tick,
+        unix_ms,
+        snapshot,
+        decision,
+        history,
+        status: Some(page.status.clone()),
+        ages,
+        moved,
+        events,
+    }
+}
+
+/// What moved of a cgroup; `None`: nothing.
+fn moved(beside: &Beside) -> Option<Moved> {
+    let ages = beside.ages.clone().unwrap_or_default();
+    let moved = Moved {
+        loaded_pages: ages.loaded_pages,
+        written_back_pages: ages.written_back_pages,
+        swap_ins: beside.swap_ins.clone(),
+    };
+    (moved != Moved::default()).then_some(moved)
 }

@@ -103,7 +103,24 @@ pub struct MapConfig {
     pub slots: Option<u64>,
     /// How many frames of 512 slots are kept ready for pages to come. `None`: the map's own default.
     pub reserve: Option<u64>,
+    /// When it is measured how long swap-ins take.
+    pub time_swap_ins: TimeSwapIns,
 }
+
+/// When swap-ins are timed, which costs two programs more for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TimeSwapIns {
+    /// While somebody looks at a cgroup in detail.
+    #[default]
+    Watched,
+    /// As long as the agent runs.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+const TIME_SWAP_INS: [(&str, TimeSwapIns); 3] =
+    [("watched", TimeSwapIns::Watched), ("always", TimeSwapIns::Always), ("never", TimeSwapIns::Never)];
 
 /// `[writeback]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,11 +233,13 @@ fn agent(reader: &mut Reader<'_>, top: &Table<'_>) -> AgentConfig {
 }
 
 fn map(reader: &mut Reader<'_>, top: &Table<'_>) -> MapConfig {
-    let Some(table) = reader.table(top, "map", &["slots", "reserve"]) else { return MapConfig::default() };
+    let known = ["slots", "reserve", "time_swap_ins"];
+    let Some(table) = reader.table(top, "map", &known) else { return MapConfig::default() };
     MapConfig {
         // Up to 16 TiB of swap at 4 KiB a page.
         slots: reader.integer(&table, "slots", 512..=1 << 32),
         reserve: reader.integer(&table, "reserve", 1..=1 << 20),
+        time_swap_ins: reader.word(&table, "time_swap_ins", &TIME_SWAP_INS).unwrap_or_default(),
     }
 }
 

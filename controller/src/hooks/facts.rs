@@ -11,7 +11,7 @@ use super::HookError;
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Functions the probes may be attached to, on any kernel, or whose presence tells how others are called.
-pub const FUNCTIONS: [&str; 19] = [
+pub const FUNCTIONS: [&str; 21] = [
     "memory_current_read",
     "shrink_worker",
     "shrink_memcg_cb",
@@ -31,6 +31,8 @@ pub const FUNCTIONS: [&str; 19] = [
     "folio_alloc_swap",
     "__mem_cgroup_try_charge_swap",
     "add_to_swap_cache",
+    "swapin_readahead",
+    "do_swap_page",
 ];
 
 /// What a function returns, as far as the probes care.

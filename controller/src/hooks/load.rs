@@ -151,7 +151,7 @@ impl Hooks {
         let copies = if self.preemption > Preemption::Never { COPIES.as_slice() } else { [ALONE].as_slice() };
         for (nth, copy) in copies.iter().enumerate() {
             let left = copies.len() - nth;
-            let done = self.object(&facts, zswap_lru, *copy, &btf).and_then(|mut ebpf| {
+            let done = self.object(&facts, zswap_lru, (*copy, [1, 1]), &btf).and_then(|mut ebpf| {
                 for attach in loaded.coverage.attach.iter().filter(|attach| left <= attach.copies) {
                     load_program(&mut ebpf, attach, &btf)?;
                 }
@@ -172,7 +172,15 @@ impl Hooks {
         Ok(loaded)
     }
 
-    fn object(&self, facts: &Facts, zswap_lru: u64, copy: u32, btf: &Btf) -> Result<Ebpf, HookError> {
+    /// The object with its maps: those that are pinned, or new ones that are. `timed` are the swap-ins, and the cgroups, that
+    /// the maps of the timer have room for, which are never pinned.
+    pub(super) fn object(
+        &self,
+        facts: &Facts,
+        zswap_lru: u64,
+        (copy, timed): (u32, [u32; 2]),
+        btf: &Btf,
+    ) -> Result<Ebpf, HookError> {
         let clusters = self.directory_pages * PAGE_CLUSTERS as u32;
         let log_level: u8 = if self.is_logging { u8::MAX } else { 0 };
         let mut loader = EbpfLoader::new();
@@ -183,7 +191,9 @@ impl Hooks {
             .override_global("COPY", &copy, true)
             .override_global("DIRECTORY_CLUSTERS", &clusters, true)
             .override_global("AYA_LOG_LEVEL", &log_level, true)
-            .map_max_entries("DIRECTORY", self.directory_pages);
+            .map_max_entries("DIRECTORY", self.directory_pages)
+            .map_max_entries("FAULTS", timed[0])
+            .map_max_entries("LATENCY", timed[1]);
         for (name, value) in &facts.globals {
             loader.override_global(name, value, true);
         }
@@ -317,7 +327,7 @@ fn with_casts(object: &[u8], id: u32) -> Vec<u8> {
     object
 }
 
-fn load_program(ebpf: &mut Ebpf, attach: &Attach, btf: &Btf) -> Result<(), HookError> {
+pub(super) fn load_program(ebpf: &mut Ebpf, attach: &Attach, btf: &Btf) -> Result<(), HookError> {
     let error =
         |source| HookError::Program { program: attach.program, function: attach.function.clone(), source };
     let program = ebpf.program_mut(attach.program).ok_or(HookError::Map(attach.program))?;
@@ -334,7 +344,7 @@ fn load_program(ebpf: &mut Ebpf, attach: &Attach, btf: &Btf) -> Result<(), HookE
 }
 
 /// Attaches a program and takes its link out of aya's hands, which would detach it in the end.
-fn attach_program(ebpf: &mut Ebpf, attach: &Attach) -> Result<FdLink, HookError> {
+pub(super) fn attach_program(ebpf: &mut Ebpf, attach: &Attach) -> Result<FdLink, HookError> {
     let error =
         |source| HookError::Program { program: attach.program, function: attach.function.clone(), source };
     match ebpf.program_mut(attach.program).ok_or(HookError::Map(attach.program))? {
@@ -389,7 +399,7 @@ pub fn remove_pins(pins: &Path) -> Result<(), HookError> {
 }
 
 /// The address of zswap's list of entries, from /proc/kallsyms.
-fn zswap_list_lru() -> Result<u64, HookError> {
+pub(super) fn zswap_list_lru() -> Result<u64, HookError> {
     let symbols = fs::read_to_string("/proc/kallsyms").map_err(|_unreadable| HookError::Symbol)?;
     parse_symbol(&symbols, "zswap_list_lru").ok_or(HookError::Symbol)
 }

@@ -1,7 +1,8 @@
 //! The kernel side of the shadow map, seen from user space: which functions to watch on this kernel, where the
 //! members of its structures are, loading, attaching, and how many events the kernel skipped.
 //!
-//! `facts` reads BTF, `coverage` decides (pure), `load` acts, `links` keeps what is attached for the next agent. What the probes write is read by `map`.
+//! `facts` reads BTF, `coverage` decides (pure), `load` acts, `links` keeps what is attached for the next agent, `timer` times
+//! swap-ins while somebody looks. What the probes write is read by `map`.
 
 pub mod coverage;
 pub mod facts;
@@ -9,11 +10,13 @@ mod links;
 pub mod load;
 mod misses;
 mod preempt;
+mod timer;
 
 use std::path::PathBuf;
 
 pub use load::{Hooks, Loaded, Origin};
 pub use preempt::{Preemption, preemption};
+pub use timer::Timer;
 
 /// Why the probes are not running. The agent then runs on cgroup files alone and says so.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use swaptier_policies::{Action, CgroupId, Fault, History, Pages, Plan, PolicySet
 
 use crate::{
     act::Outcome,
-    serve::{events::Event, status::Status},
+    serve::{detail::SwapIns, events::Event, status::Status},
 };
 
 /// Everything a replay needs beside the frames.
@@ -62,8 +62,23 @@ pub struct Frame {
     /// Pages in zswap of each cgroup by itself, by age: bucket n > 0 holds ages from 2^(n-1) s to below 2^n s, bucket 0
     /// those below 1 s. Cgroups without a page are left out.
     pub ages: BTreeMap<CgroupId, Vec<u64>>,
+    /// What moved of each cgroup with all below it since the map began, as `top` shows it. Cgroups of which nothing has are
+    /// left out.
+    pub moved: BTreeMap<CgroupId, Moved>,
     /// What happened since the frame before, as `top` shows it.
     pub events: Vec<Event>,
+}
+
+/// At which age pages moved, in the buckets of [`crate::serve::detail::Ages`], and how long swap-ins took.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Moved {
+    /// Pages read out of zswap.
+    pub loaded_pages: Vec<u64>,
+    /// Pages written back.
+    pub written_back_pages: Vec<u64>,
+    /// `None`: none was timed.
+    pub swap_ins: Option<SwapIns>,
 }
 
 /// A decision and what came of it.

@@ -15,7 +15,7 @@ pub mod replay;
 mod write;
 
 pub use block::{Fault, VERSION};
-pub use frame::{Decision, Frame, Terms};
+pub use frame::{Decision, Frame, Moved, Terms};
 pub use read::{Loss, Recording, RecordingError};
 pub use write::{Limits, Recorder, Written};
 

@@ -11,7 +11,7 @@ use swaptier_policies::{
     Bytes, CgroupId, CgroupView, Held, History, HostView, Plan, Seconds, Snapshot, Step,
 };
 
-use super::{Decision, Frame, block::Fault, patch};
+use super::{Decision, Frame, Moved, block::Fault, patch};
 use crate::serve::{events::Event, status::Status};
 
 /// How many of the last rounds a frame's status keeps.
@@ -88,9 +88,17 @@ impl<K: Ord + Copy, V: Clone + PartialEq> Rows<K, V> {
     }
 }
 
-/// The status as rows. Of the rounds only the last: the others are in the frames before.
-fn shown(status: &Status) -> Value {
+/// Where in the status it is stored what moved: a reader that does not know of it passes it over.
+const MOVED: &str = "moved";
+
+/// The status as rows, with what moved. Of the rounds only the last: the others are in the frames before.
+fn shown(status: &Status, moved: &BTreeMap<CgroupId, Moved>) -> Value {
     let mut value = serde_json::to_value(status).unwrap_or_default();
+    if let Value::Object(fields) = &mut value
+        && !moved.is_empty()
+    {
+        fields.insert(MOVED.to_owned(), serde_json::to_value(moved).unwrap_or_default());
+    }
     if let Some(Value::Array(rounds)) = value.get_mut("rounds") {
         rounds.drain(..rounds.len().saturating_sub(ROUNDS));
     }
@@ -101,7 +109,7 @@ fn shown(status: &Status) -> Value {
 ///
 /// `last` is the frame before: what was held back at the last decision is the same until the next.
 pub(super) fn pack(frame: Frame, last: Option<&Parts>, key: &Parts, terms: u32) -> Option<(Vec<u8>, Parts)> {
-    let Frame { tick, unix_ms: _, snapshot, decision, history, status, ages, events } = frame;
+    let Frame { tick, unix_ms: _, snapshot, decision, history, status, ages, moved, events } = frame;
     let Snapshot { at, day, page_size, host, cgroups } = snapshot;
     let json = |outcome| serde_json::to_string(outcome).unwrap_or_default();
     let events = events.iter().map(|event| serde_json::to_string(event).unwrap_or_default()).collect();
@@ -112,7 +120,12 @@ pub(super) fn pack(frame: Frame, last: Option<&Parts>, key: &Parts, terms: u32) 
             (Some(Decided { steps: plan.steps, outcomes }), (0..).zip(plan.held).collect())
         }
     };
-    let parts = Parts { cgroups, ages, held, status: status.as_ref().map_or(Value::Null, shown) };
+    let parts = Parts {
+        cgroups,
+        ages,
+        held,
+        status: status.as_ref().map_or(Value::Null, |status| shown(status, &moved)),
+    };
     let packed = Packed {
         tick,
         terms,
@@ -167,6 +180,7 @@ pub(super) fn unpack(packed: Packed, unix_ms: u64, key: Parts) -> Result<(Frame,
         history: packed.history,
         status: status_of(&parts.status)?,
         ages: parts.ages.clone(),
+        moved: moved_of(&parts.status)?,
         events,
     };
     Ok((frame, parts))
@@ -177,6 +191,13 @@ fn status_of(value: &Value) -> Result<Option<Status>, Fault> {
         return Ok(None);
     }
     serde_json::from_value(patch::arrays(value.clone())).map(Some).map_err(|_| Fault::Contents)
+}
+
+fn moved_of(status: &Value) -> Result<BTreeMap<CgroupId, Moved>, Fault> {
+    match status.get(MOVED) {
+        Some(moved) => serde_json::from_value(moved.clone()).map_err(|_| Fault::Contents),
+        None => Ok(BTreeMap::new()),
+    }
 }
 
 /// Reads postcard, all of it.

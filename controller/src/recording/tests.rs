@@ -12,6 +12,7 @@ use super::*;
 use crate::act::Outcome;
 use crate::fake::FakeRoot;
 use crate::sense::{Beside, CgroupTree, assemble, collect};
+use crate::serve::detail::{Durations, SwapIns};
 use crate::serve::status::{CgroupStatus, Status};
 
 const POLICY: &str = "schema = 1\n[match]\ncgroup = [\"*\"]\n[tiers]\nuse = [\"zswap\", \"disk\"]\n[demote]\n\
@@ -114,6 +115,7 @@ impl World {
             history,
             status: Some(status),
             ages: BTreeMap::from([(CgroupId(100), vec![0, tick, 7])]),
+            moved: moved(tick),
             events: Vec::new(),
         }
     }
@@ -364,4 +366,16 @@ fn the_format_is_that_of_the_committed_recording() {
 
 fn all_of(recording: &mut Recording) -> Result<Vec<Frame>, RecordingError> {
     (0..recording.len()).map(|n| recording.frame(n)).collect()
+}
+
+/// Nothing at first, then a cgroup whose swap-ins are timed from the fourth tick on.
+fn moved(tick: u64) -> BTreeMap<CgroupId, Moved> {
+    let durations = Durations { sum_seconds: tick as f64 / 64.0, swap_ins: vec![0, tick] };
+    let timed = SwapIns { is_timed: tick.is_multiple_of(2), zswap: durations, disk: Durations::default() };
+    let moved = |tick: u64| Moved {
+        loaded_pages: vec![1, tick],
+        written_back_pages: Vec::new(),
+        swap_ins: (tick > 3).then_some(timed),
+    };
+    (tick > 1).then(|| (CgroupId(100), moved(tick))).into_iter().collect()
 }

@@ -9,19 +9,23 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 
-use super::detail::{ACTIONS, Ages, Detail, Law};
+use super::detail::{ACTIONS, Ages, Detail, Law, SwapIns};
 use super::events::{Event, News, Ring};
 use super::protocol::Answer;
 use super::status::{ActionStatus, SCHEMA, Status};
 
 /// For so many seconds after somebody looked it is expected that somebody looks again.
 const INTEREST: u64 = 30;
+/// The same after somebody looked at a cgroup in detail: what is measured then costs those who swap.
+const ATTENTION: u64 = 15;
 
 /// What belongs to one cgroup and to no row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Beside {
     /// Histograms.
     pub ages: Option<Ages>,
+    /// How long swap-ins took.
+    pub swap_ins: Option<SwapIns>,
     /// What was done to it last, oldest first.
     pub actions: Vec<ActionStatus>,
 }
@@ -73,6 +77,7 @@ impl Page {
             tick: status.agent.tick,
             row: row.clone(),
             ages: beside.ages,
+            swap_ins: beside.swap_ins,
             knobs: status.knobs.iter().filter(|knob| binds(&knob.path)).cloned().collect(),
             held: status.held.iter().filter(|held| held.cgroup == path).cloned().collect(),
             actions: beside.actions,
@@ -96,14 +101,31 @@ fn is_of(file: &str, cgroup: &str) -> bool {
 pub struct Board {
     newest: watch::Sender<Option<Arc<Page>>>,
     events: Mutex<Ring>,
-    /// Second of `CLOCK_MONOTONIC` when somebody last looked, and one more; 0: never.
-    looked: AtomicU64,
+    /// Somebody looks at it.
+    looked: Interest,
+    /// Somebody looks at a cgroup in detail.
+    watched: Interest,
+}
+
+/// When somebody was last interested: second of `CLOCK_MONOTONIC`, and one more; 0: never.
+#[derive(Debug, Default)]
+struct Interest(AtomicU64);
+
+impl Interest {
+    fn note(&self, now: u64) {
+        self.0.store(now + 1, Ordering::Relaxed);
+    }
+
+    fn is_fresh(&self, now: u64, span: u64) -> bool {
+        let noted = self.0.load(Ordering::Relaxed);
+        noted > 0 && now <= noted + span
+    }
 }
 
 impl Default for Board {
     fn default() -> Self {
         let (newest, _) = watch::channel(None);
-        Board { newest, events: Mutex::default(), looked: AtomicU64::new(0) }
+        Board { newest, events: Mutex::default(), looked: Interest::default(), watched: Interest::default() }
     }
 }
 
@@ -154,14 +176,24 @@ impl Board {
 
     /// Notes that somebody looks, at second `now` of `CLOCK_MONOTONIC`.
     pub fn look(&self, now: u64) {
-        self.looked.store(now + 1, Ordering::Relaxed);
+        self.looked.note(now);
+    }
+
+    /// Notes that somebody looks at a cgroup in detail.
+    pub fn watch_closely(&self, now: u64) {
+        self.watched.note(now);
     }
 
     /// Whether somebody looked lately: then the agent reads what only faces need.
     #[must_use]
     pub fn is_looked_at(&self, now: u64) -> bool {
-        let looked = self.looked.load(Ordering::Relaxed);
-        looked > 0 && now <= looked + INTEREST
+        self.looked.is_fresh(now, INTEREST)
+    }
+
+    /// Whether somebody looked at a cgroup in detail lately: then the agent measures what is dear.
+    #[must_use]
+    pub fn is_watched(&self, now: u64) -> bool {
+        self.watched.is_fresh(now, ATTENTION)
     }
 }
 
@@ -203,11 +235,14 @@ mod tests {
     }
 
     #[test]
-    fn interest_ends_half_a_minute_after_the_last_look() {
+    fn interest_ends_some_time_after_the_last_look() {
         let board = Board::default();
         assert!(!board.is_looked_at(5), "nobody has looked yet");
         board.look(100);
         assert!(board.is_looked_at(100) && board.is_looked_at(130) && !board.is_looked_at(132));
+        assert!(!board.is_watched(100), "nobody looked at a cgroup in detail");
+        board.watch_closely(100);
+        assert!(board.is_watched(115) && !board.is_watched(117));
     }
 
     #[test]

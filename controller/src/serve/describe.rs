@@ -187,6 +187,11 @@ const FIELDS: &[Row] = &[
     ("detail.ages.zswap_pages", "pages", "histogram", "In zswap now, by seconds there: bucket 0 below 1, bucket n from 2^(n-1)."),
     ("detail.ages.loaded_pages", "pages", "histogram", "Read out of zswap, by seconds there."),
     ("detail.ages.written_back_pages", "pages", "histogram", "Written back, by seconds in zswap."),
+    ("detail.swap_ins.is_timed", "", "flag", "Swap-ins are timed now."),
+    ("detail.swap_ins.zswap.sum_seconds", "seconds", "counter", "How long swap-ins from zswap took together, while they were timed."),
+    ("detail.swap_ins.zswap.swap_ins", "", "histogram", "These, by microseconds: bucket 0 below 1, bucket n from 2^(n-1)."),
+    ("detail.swap_ins.disk.sum_seconds", "seconds", "counter", "How long swap-ins from a device took together, while they were timed."),
+    ("detail.swap_ins.disk.swap_ins", "", "histogram", "These, by microseconds."),
     ("detail.actions", "", "text", "The last things done to it, oldest first; each as cgroups[].last."),
     ("detail.contenders[].policy", "", "text", "A policy that names it, the winner first."),
     ("detail.contenders[].standing", "", "text", "Why that policy wins, loses or does not apply."),
@@ -202,7 +207,7 @@ mod tests {
 
     use super::*;
     use crate::serve::{
-        detail::{Ages, Contender, Detail, FateStatus},
+        detail::{Ages, Contender, Detail, FateStatus, SwapIns},
         status::*,
     };
 
@@ -331,13 +336,14 @@ mod tests {
         places("", &serde_json::to_value(full()).unwrap(), &mut there);
         let detail = Detail {
             ages: Some(Ages::default()),
+            swap_ins: Some(SwapIns::default()),
             contenders: vec![Contender::default()],
             fate: Some(FateStatus::default()),
             ..Detail::default()
         };
         let detail = serde_json::to_value(detail).unwrap();
         // Its other fields are those of the status under the same names.
-        for only in ["ages", "actions", "contenders", "fate"] {
+        for only in ["ages", "swap_ins", "actions", "contenders", "fate"] {
             places(&format!("detail.{only}"), &detail[only], &mut there);
         }
         let described: BTreeSet<String> = FIELDS.iter().map(|row| row.0.to_owned()).collect();

@@ -246,7 +246,10 @@ async fn answer(ask: Ask, desk: &Desk) -> Arc<str> {
     };
     match ask {
         Ask::Status => page().map_or_else(own, |page| page.line()),
-        Ask::Detail { cgroup } => page().map_or_else(own, |page| own(detail(&page, &cgroup))),
+        Ask::Detail { cgroup } => {
+            desk.board.watch_closely(map::now());
+            page().map_or_else(own, |page| own(detail(&page, &cgroup)))
+        }
         Ask::Metrics => {
             page().map_or_else(own, |page| own(Answer::Metrics { text: metrics::render(&page, desk.shape) }))
         }
@@ -295,6 +298,9 @@ async fn subscribe(
     loop {
         let page = watch.borrow_and_update().clone();
         desk.board.look(map::now());
+        if wish.detail.is_some() {
+            desk.board.watch_closely(map::now());
+        }
         if let Some(page) = page {
             let (events, last) = desk.board.events(wish.events_since);
             if !events.is_empty() {

@@ -11,7 +11,8 @@ use ratatui::{
     layout::Size,
 };
 use swaptier::{
-    recording::{Frame, Limits, Recorder, Recording, Terms},
+    recording::{Frame, Limits, Moved, Recorder, Recording, Terms},
+    serve::detail::{Ages, Detail},
     top::{
         paint::Look,
         source::{Jump, Recorded, Source, Want},
@@ -80,8 +81,14 @@ fn frame(n: u64, is_key: bool) -> Frame {
         history: is_key.then(History::default),
         status: Some(seen.status),
         ages: BTreeMap::from([(CgroupId(11), vec![0, 0, 12, 40, 200, 900, 2_000, 1_200, 800, 6_000 + n])]),
+        moved: seen.detail.and_then(|detail| Some((CgroupId(11), moved(detail)?))).into_iter().collect(),
         events,
     }
+}
+
+fn moved(detail: Detail) -> Option<Moved> {
+    let Ages { loaded_pages, written_back_pages, .. } = detail.ages?;
+    Some(Moved { loaded_pages, written_back_pages, swap_ins: detail.swap_ins })
 }
 
 /// A host of which only the status says something.

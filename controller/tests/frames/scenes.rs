@@ -7,7 +7,7 @@ use ratatui::{
 use serde_json::json;
 use swaptier::{
     serve::{
-        detail::{Ages, Contender, Detail, FateStatus},
+        detail::{Ages, Contender, Detail, Durations, FateStatus, SwapIns},
         events::{Event as HostEvent, EventKind},
         status::{
             ActionStatus, AgentStatus, AreaStatus, CgroupStatus, CostStatus, HeldStatus, HostStatus,
@@ -325,9 +325,16 @@ pub(super) fn demotion() -> Seen {
         loaded_pages: vec![90, 400, 380, 120, 60, 20, 8, 4, 2, 1, 1],
         written_back_pages: vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4_000, 16_390, 18_000],
     };
+    // 1,302 from zswap, 96 of the disk.
+    let swap_ins = SwapIns {
+        is_timed: true,
+        zswap: Durations { sum_seconds: 0.041, swap_ins: vec![0, 0, 0, 0, 420, 760, 110, 8, 3, 0, 1] },
+        disk: Durations { sum_seconds: 0.212, swap_ins: vec![0, 0, 0, 0, 0, 0, 0, 4, 14, 30, 36, 10, 2] },
+    };
     let detail = Detail {
         row: status.cgroups[2].clone(),
         ages: Some(ages),
+        swap_ins: Some(swap_ins),
         knobs: vec![knob],
         actions: vec![
             ActionStatus {

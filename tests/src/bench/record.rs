@@ -7,8 +7,11 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use swaptier::{
-    recording::{Decision, Frame, Limits, Recorder, Recording, Terms},
-    serve::status::{CgroupStatus, Status},
+    recording::{Decision, Frame, Limits, Moved, Recorder, Recording, Terms},
+    serve::{
+        detail::{Durations, SwapIns},
+        status::{CgroupStatus, Status},
+    },
 };
 use swaptier_policies::{
     Bytes, CgroupId, CgroupView, Cold, History, HostView, Limit, MapHealth, Pages, PolicySet, Seconds, Share,
@@ -110,6 +113,7 @@ fn measure(cgroups: u64, moving: u64) -> Result<Row> {
             history: before,
             status: Some(status),
             ages: world.cgroups.keys().map(|id| (*id, vec![3, 0, 0, id.0 % 90, 0, 7, tick])).collect(),
+            moved: world.cgroups.keys().map(|id| (*id, moved(tick, id.0))).collect(),
             events: Vec::new(),
         };
         let (time, ()) = timed(|| recorder.take(frame));
@@ -248,4 +252,12 @@ fn status(world: &Snapshot) -> Status {
         ..CgroupStatus::default()
     };
     Status { schema: 1, cgroups: world.cgroups.iter().map(row).collect(), ..Status::default() }
+}
+
+/// What moved until this tick: of one cgroup in ten, with its swap-ins timed.
+fn moved(tick: u64, id: u64) -> Moved {
+    let histogram = |n: u64| vec![3, 0, id % 90, 7, if id % 10 == 0 { tick * n } else { 0 }];
+    let durations = |n| Durations { sum_seconds: n as f64 / 1e3, swap_ins: histogram(n) };
+    let swap_ins = SwapIns { is_timed: true, zswap: durations(5), disk: durations(2) };
+    Moved { loaded_pages: histogram(3), written_back_pages: histogram(1), swap_ins: Some(swap_ins) }
 }

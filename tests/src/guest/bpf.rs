@@ -31,6 +31,9 @@ const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 pub(in crate::guest) const LINK_PROGRAM: (usize, usize) = (1, 8);
 /// `struct bpf_prog_info`: the words with `recursion_misses` and, in its low half, `verified_insns`; and all up to there.
 const PROGRAM_MISSES: usize = 208 / 8;
+/// The two words with its name, which is cut after 15 bytes (`BPF_OBJ_NAME_LEN`).
+const PROGRAM_NAME: usize = 64 / 8;
+const NAME_LENGTH: usize = 15;
 const PROGRAM_VERIFIED: usize = 216 / 8;
 const PROGRAM_WORDS: usize = PROGRAM_VERIFIED + 1;
 
@@ -63,16 +66,29 @@ pub fn programs() -> Result<BTreeMap<String, Program>> {
 /// How many programs, and how many maps, the kernel has.
 #[must_use]
 pub fn objects() -> (usize, usize) {
-    let count = |command| {
-        let (mut place, mut number) = ([0_u64; 2], 0);
-        // The id asked for and the one found lie in one word.
-        while call(command, &mut place).is_ok() {
-            place = [place[0] >> 32, 0];
-            number += 1;
-        }
-        number
+    (ids(PROG_GET_NEXT_ID).count(), ids(MAP_GET_NEXT_ID).count())
+}
+
+/// Whichever program of this name is loaded, pinned or not.
+#[must_use]
+pub fn loaded(name: &str) -> Option<Program> {
+    let named = |id: u32| {
+        let mut words = [0; PROGRAM_WORDS];
+        info(&by_id(PROG_GET_FD_BY_ID, id).ok()?, &mut words).ok()?;
+        let found = words[PROGRAM_NAME..PROGRAM_NAME + 2].iter().flat_map(|word| word.to_le_bytes());
+        found.take_while(|byte| *byte != 0).eq(name.bytes().take(NAME_LENGTH)).then(|| told(&words))
     };
-    (count(PROG_GET_NEXT_ID), count(MAP_GET_NEXT_ID))
+    ids(PROG_GET_NEXT_ID).find_map(named)
+}
+
+/// The ids of all objects of the command's kind.
+fn ids(command: libc::c_long) -> impl Iterator<Item = u32> {
+    let next = move |id: &u32| {
+        // The id asked for and the one found lie in one word.
+        let mut place = [u64::from(*id), 0];
+        call(command, &mut place).ok().map(|_| (place[0] >> 32) as u32)
+    };
+    std::iter::successors(next(&0), next)
 }
 
 /// The parts of the agent's map of maps called `name`, each of `bytes`, in order.
@@ -158,10 +174,11 @@ fn program(pin: &Path) -> Result<Program> {
     info(&pinned(pin)?, &mut link)?;
     let mut words = [0; PROGRAM_WORDS];
     info(&by_id(PROG_GET_FD_BY_ID, link[LINK_PROGRAM.0] as u32)?, &mut words)?;
-    Ok(Program {
-        verified_instructions: words[PROGRAM_VERIFIED] as u32,
-        recursion_misses: words[PROGRAM_MISSES],
-    })
+    Ok(told(&words))
+}
+
+fn told(words: &[u64; PROGRAM_WORDS]) -> Program {
+    Program { verified_instructions: words[PROGRAM_VERIFIED] as u32, recursion_misses: words[PROGRAM_MISSES] }
 }
 
 /// Asks what the kernel says of an object: the beginning of its `struct bpf_…_info`.

@@ -85,6 +85,7 @@ impl Eyes {
             history,
             status: Some(status),
             ages: Default::default(),
+            moved: Default::default(),
             events: Vec::new(),
         })
     }

@@ -113,8 +113,26 @@ fn css_first(parameters: &[String], _: Returns) -> bool {
 fn entry_second(parameters: &[String], _: Returns) -> bool {
     parameters.get(1).is_some_and(|name| name == "entry")
 }
+fn entry_and_fault(parameters: &[String], _: Returns) -> bool {
+    parameters.len() == 3 && parameters[0] == "entry" && parameters[2] == "vmf"
+}
+fn fault_alone(parameters: &[String], returns: Returns) -> bool {
+    parameters.len() == 1 && parameters[0] == "vmf" && returns == Returns::Int
+}
 fn lru_item(parameters: &[String], _: Returns) -> bool {
     parameters.len() == 4 && parameters[0] == "lru" && parameters[3] == "memcg"
+}
+
+impl Way {
+    fn is_there(&self, facts: &Facts) -> bool {
+        let prototype = facts.functions.get(self.function);
+        prototype.is_some_and(|prototype| (self.fits)(&prototype.parameters, prototype.returns))
+    }
+
+    fn once(&self) -> Attach {
+        let (program, function) = (self.program, self.function.to_owned());
+        Attach { program, function, at: self.at, keeps_map: false, copies: 1 }
+    }
 }
 
 const fn way(
@@ -229,6 +247,12 @@ const STORED: Hook = Hook {
     ways: &[way("list_lru_add", "list_lru_add", At::Entry, lru_item)],
 };
 
+/// What times swap-ins, while somebody looks. The end is attached first: what has no beginning is passed over.
+const TIMING: [Way; 2] = [
+    way("do_swap_page", "do_swap_page", At::Exit, fault_alone),
+    way("swapin_readahead", "swapin_readahead", At::Entry, entry_and_fault),
+];
+
 /// What is attached, and what is lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
@@ -245,19 +269,12 @@ pub struct Coverage {
 pub fn cover(facts: &Facts, preemption: Preemption) -> Result<Coverage, Vec<String>> {
     let (mut coverage, mut missing) = (Coverage::default(), Vec::new());
     for hook in HOOKS.iter().chain([&STORED]) {
-        let way = hook.ways.iter().find(|way| {
-            facts
-                .functions
-                .get(way.function)
-                .is_some_and(|prototype| (way.fits)(&prototype.parameters, prototype.returns))
-        });
+        let way = hook.ways.iter().find(|way| way.is_there(facts));
         match (way, &hook.need) {
             (Some(way), need) => coverage.attach.push(Attach {
-                program: way.program,
-                function: way.function.to_owned(),
-                at: way.at,
                 keeps_map: !matches!(need, Need::OrOnce(_)),
                 copies: if can_be_skipped(need, facts, preemption) { 2 } else { 1 },
+                ..way.once()
             }),
             (None, Need::Map | Need::MapLocked { .. }) => missing.push(hook.sees.to_owned()),
             (None, Need::Or(loss) | Need::OrOnce(loss)) if coverage.lost.iter().any(|said| said == loss) => {}
@@ -265,7 +282,15 @@ pub fn cover(facts: &Facts, preemption: Preemption) -> Result<Coverage, Vec<Stri
             (None, Need::Extra) => {}
         }
     }
+    if timing(facts).is_none() {
+        coverage.lost.push("how long swap-ins take cannot be measured".to_owned());
+    }
     if missing.is_empty() { Ok(coverage) } else { Err(missing) }
+}
+
+/// What is attached to time swap-ins; `None`: this kernel has not all of it.
+pub fn timing(facts: &Facts) -> Option<Vec<Attach>> {
+    TIMING.iter().map(|way| way.is_there(facts).then(|| way.once())).collect()
 }
 
 /// Whether a run that matters can be skipped.

@@ -15,7 +15,7 @@ fn facts(functions: &[(&str, &str, Returns)]) -> Facts {
     Facts { functions, globals: BTreeMap::new(), cast: 1 }
 }
 
-const COMMON: [(&str, &str, Returns); 10] = [
+const COMMON: [(&str, &str, Returns); 12] = [
     ("memory_current_read", "css cft", Returns::Int),
     ("shrink_worker", "w", Returns::Void),
     ("list_lru_add", "lru item nid memcg", Returns::Bool),
@@ -26,6 +26,8 @@ const COMMON: [(&str, &str, Returns); 10] = [
     ("swap_show", "swap v", Returns::Int),
     ("zswap_load", "folio", Returns::Int),
     ("zswap_store", "folio", Returns::Bool),
+    ("swapin_readahead", "entry gfp_mask vmf", Returns::Other),
+    ("do_swap_page", "vmf", Returns::Int),
 ];
 
 fn kernel(own: &[(&str, &str, Returns)]) -> Facts {

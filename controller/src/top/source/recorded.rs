@@ -3,15 +3,17 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use swaptier_policies::CgroupId;
+use swaptier_policies::{CgroupId, PolicySet};
 
 use super::{Jump, Source, Want};
 use crate::{
-    recording::{Frame, Recording, RecordingError},
+    recording::{Frame, Moved, Recording, RecordingError},
     serve::{
-        detail::{Ages, Detail, trimmed},
+        board::{Beside, Page},
+        detail::{Ages, Law, trimmed},
         status::{CgroupStatus, Status},
     },
     top::{
@@ -28,6 +30,15 @@ pub struct Recorded {
     next: usize,
     /// How that follows the last one.
     follows: Follows,
+    /// The policies that were in force at the last look with details.
+    law: Option<InForce>,
+}
+
+/// Policies of a recording.
+struct InForce {
+    /// File names and texts.
+    texts: Vec<(String, String)>,
+    policies: Arc<PolicySet>,
 }
 
 /// Looks before the one that was jumped to of which it is told what happened: five minutes at one a second. They are read
@@ -41,12 +52,23 @@ impl Recorded {
     /// It cannot be read, or there is no whole frame in it.
     pub fn open(path: &Path) -> Result<Recorded, RecordingError> {
         let recording = Recording::open(path)?;
-        Ok(Recorded { recording, path: path.to_owned(), next: 0, follows: Follows::Next })
+        Ok(Recorded { recording, path: path.to_owned(), next: 0, follows: Follows::Next, law: None })
     }
 
     /// What is lost of it, one sentence each.
     pub fn losses(&self) -> Vec<String> {
         self.recording.losses().iter().map(ToString::to_string).collect()
+    }
+
+    /// The policies that a frame was decided by; none where they are lost, or this version does not take them.
+    fn policies(&mut self, frame: usize) -> Arc<PolicySet> {
+        let Ok((_, terms)) = self.recording.frame_and_terms(frame) else { return Arc::default() };
+        if self.law.as_ref().is_none_or(|law| law.texts != terms.policies) {
+            let (texts, policies) =
+                (terms.policies.clone(), Arc::new(terms.policy_set().unwrap_or_default()));
+            self.law = Some(InForce { texts, policies });
+        }
+        self.law.as_ref().map(|law| law.policies.clone()).unwrap_or_default()
     }
 
     /// The frame that was shown last.
@@ -75,6 +97,10 @@ impl Source for Recorded {
         // Past a damaged one too.
         self.next += 1;
         let mut frame = frame.map_err(|error| error.to_string())?;
+        let law = match &want.detail {
+            Some(_) => Law { policies: self.policies(number), areas: frame.snapshot.host.areas.clone() },
+            None => Law::default(),
+        };
         match follows {
             Follows::Next => {}
             Follows::Again => frame.events.clear(),
@@ -85,7 +111,7 @@ impl Source for Recorded {
                 frame.events.splice(0..0, earlier.collect::<Vec<_>>());
             }
         }
-        Ok(Some(Seen { follows, ..seen(frame, want.detail.as_deref()) }))
+        Ok(Some(Seen { follows, ..seen(frame, want.detail.as_deref(), law) }))
     }
 
     fn jump(&mut self, jump: Jump) {
@@ -109,9 +135,9 @@ impl Source for Recorded {
     }
 }
 
-/// A frame as it would have been seen.
-fn seen(frame: Frame, detail: Option<&str>) -> Seen {
-    let Frame { unix_ms, status, ages, events, .. } = frame;
+/// A frame as it would have been seen. `law` is what it was decided by.
+fn seen(frame: Frame, detail: Option<&str>, law: Law) -> Seen {
+    let Frame { unix_ms, status, ages, moved, events, .. } = frame;
     let mut status = status.unwrap_or_else(|| Status {
         agent: crate::serve::status::AgentStatus {
             lost: vec!["this frame was recorded without a status".to_owned()],
@@ -120,17 +146,26 @@ fn seen(frame: Frame, detail: Option<&str>) -> Seen {
         ..Status::default()
     });
     status.unix_seconds = unix_ms as f64 / 1000.0;
-    let detail = detail.and_then(|path| self::detail(&status, path, &ages));
+    let detail = detail.and_then(|path| {
+        let row = status.cgroups.iter().find(|row| row.path == path)?;
+        let beside = BTreeMap::from([(row.id, beside(&status, row, &ages, moved.get(&CgroupId(row.id))))]);
+        Page::new(status.clone(), beside).by(law).detail(path)
+    });
     Seen { status, detail, events, ..Seen::default() }
 }
 
-/// What the agent would have said of one cgroup, as far as it is recorded: ages at swap-in are not.
-fn detail(status: &Status, path: &str, ages: &BTreeMap<CgroupId, Vec<u64>>) -> Option<Detail> {
-    let row = status.cgroups.iter().find(|row| row.path == path)?;
+/// What the agent knew of one cgroup beside its row. Of what was done to it the last thing alone is recorded.
+fn beside(
+    status: &Status,
+    row: &CgroupStatus,
+    ages: &BTreeMap<CgroupId, Vec<u64>>,
+    moved: Option<&Moved>,
+) -> Beside {
+    let path = &row.path;
     let below = |it: &&CgroupStatus| {
         path.is_empty()
-            || it.path == path
-            || it.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+            || it.path == *path
+            || it.path.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/'))
     };
     let mut zswap_pages = Vec::new();
     for it in status.cgroups.iter().filter(below) {
@@ -138,22 +173,11 @@ fn detail(status: &Status, path: &str, ages: &BTreeMap<CgroupId, Vec<u64>>) -> O
         zswap_pages.resize(zswap_pages.len().max(own.len()), 0u64);
         zswap_pages.iter_mut().zip(own).for_each(|(sum, pages)| *sum = sum.saturating_add(*pages));
     }
-    let ages = (!ages.is_empty()).then(|| Ages { zswap_pages: trimmed(&zswap_pages), ..Ages::default() });
-    Some(Detail {
-        schema: status.schema,
-        tick: status.agent.tick,
-        row: row.clone(),
-        ages,
-        knobs: status.knobs.iter().filter(|knob| knob.cgroup == Some(row.id)).cloned().collect(),
-        held: status.held.iter().filter(|held| held.cgroup == path).cloned().collect(),
-        actions: row.last.iter().cloned().collect(),
-        contenders: Vec::new(),
-        fate: None,
-        rounds: status
-            .rounds
-            .iter()
-            .filter(|round| round["cgroup"].as_str() == Some(path))
-            .cloned()
-            .collect(),
-    })
+    let Moved { loaded_pages, written_back_pages, swap_ins } = moved.cloned().unwrap_or_default();
+    let ages = (!ages.is_empty() || moved.is_some()).then(|| Ages {
+        zswap_pages: trimmed(&zswap_pages),
+        loaded_pages,
+        written_back_pages,
+    });
+    Beside { ages, swap_ins, actions: row.last.iter().cloned().collect() }
 }

@@ -31,6 +31,10 @@ pub(super) const TESTS: &[Test] = &[
         name: "programs_get_second_copies_when_the_kernel_begins_to_preempt",
         run: probes::programs_get_second_copies_when_the_kernel_begins_to_preempt,
     },
+    Test {
+        name: "swap_ins_are_timed_by_tier_while_somebody_looks",
+        run: probes::swap_ins_are_timed_by_tier_while_somebody_looks,
+    },
     Test { name: "workload_survives_swapping", run: workload::survives_swapping },
     Test { name: "shared_memory_survives_swapping", run: workload::shared_memory_survives_swapping },
     Test {

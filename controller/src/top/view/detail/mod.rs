@@ -1,14 +1,15 @@
-//! Details of one cgroup: how old its pages are, how its rates went, who set its files, what was done and what is held
-//! back, and why.
+//! Details of one cgroup: how old its pages are (`ages`), how long it took to bring them back (`durations`), both drawn as
+//! `bars`; how its rates went, who set its files, what was done and what is held back, and why.
+
+mod ages;
+mod bars;
+mod durations;
 
 use ratatui::text::{Line, Span};
 
 use super::{across, clipped, clock, span};
 use crate::{
-    serve::{
-        detail::{Ages, Detail, bucket_start},
-        status::CgroupStatus,
-    },
+    serve::{detail::Detail, status::CgroupStatus},
     text,
     top::{layout::WIDE, paint::Tone, state::State},
 };
@@ -23,10 +24,13 @@ pub(super) fn lines(state: &State, width: usize) -> Vec<Line<'static>> {
     let ages = detail.and_then(|detail| detail.ages.as_ref());
     let wide = width >= usize::from(WIDE);
     let column = if wide { width / 2 } else { width };
-    let left = match ages {
-        Some(ages) => histogram(state, ages, cgroup.older_than_seconds, row.page, column - 2),
+    let mut left = match ages {
+        Some(ages) => ages::lines(state, ages, cgroup.older_than_seconds, row.page, column - 2),
         None => vec![Line::from(span(state, Tone::Faint, why_no_ages(state, detail)))],
     };
+    if let Some(swap_ins) = detail.and_then(|detail| detail.swap_ins.as_ref()) {
+        left.extend(durations::lines(state, swap_ins, column - 2));
+    }
     let room = if wide { width - column } else { width };
     let mut right = course(state, cgroup, room);
     right.extend(limits(state, cgroup, room));
@@ -79,69 +83,6 @@ fn beside(
         Line::from(spans)
     };
     (0..count).map(line).collect()
-}
-
-/// A row for each bucket, three bars: in zswap now, read out of it, written back. The policy's threshold is a line
-/// across: whatever stands below it is cold.
-fn histogram(
-    state: &State,
-    ages: &Ages,
-    older_than: Option<u64>,
-    page: u64,
-    width: usize,
-) -> Vec<Line<'static>> {
-    let series = [&ages.zswap_pages, &ages.loaded_pages, &ages.written_back_pages];
-    let at = |series: &[u64], bucket: usize| series.get(bucket).copied().unwrap_or(0);
-    let threshold = older_than.map(|age| (0..).find(|bucket| bucket_start(*bucket) >= age).unwrap_or(0));
-    let filled = (0..64).filter(|bucket| series.iter().any(|series| at(series, *bucket) > 0));
-    let used: Vec<usize> = filled.chain(threshold.filter(|bucket| *bucket < 32)).collect();
-    let (Some(first), Some(last)) = (used.iter().min(), used.iter().max()) else {
-        return vec![Line::from("nothing of it was in zswap yet")];
-    };
-    // The label, and three times a space, a size and a bar.
-    let room = width.saturating_sub(8) / 3;
-    let bar_room = room.saturating_sub(7);
-    let most = series.map(|series| series.iter().copied().max().unwrap_or(0).max(1));
-    let titles = ["in zswap now", "came back", "written back"].map(|title| text::left(title, room, ""));
-    let mut lines = vec![Line::from(span(state, Tone::Strong, format!("AGE     {}", titles.concat())))];
-    for bucket in *first..=*last {
-        if threshold == Some(bucket) {
-            lines.push(mark(state, older_than.unwrap_or(0), width));
-        }
-        let is_cold = threshold.is_some_and(|threshold| bucket >= threshold);
-        let mut spans = vec![span(state, Tone::Label, format!("{:<8}", label(bucket)))];
-        for (nth, series) in series.iter().enumerate() {
-            let pages = at(series, bucket);
-            let sign = if is_cold || nth > 0 { state.look.signs.full } else { state.look.signs.half };
-            let length = (u128::from(pages) * bar_room as u128).div_ceil(u128::from(most[nth]));
-            let bar = sign.repeat(usize::try_from(length).unwrap_or(0).min(bar_room));
-            let size = if pages == 0 { ".".to_owned() } else { text::size(pages.saturating_mul(page)) };
-            spans.push(span(
-                state,
-                if pages == 0 { Tone::Faint } else { Tone::Plain },
-                format!("{size:>5} "),
-            ));
-            let tone = if nth == 2 { Tone::Disk } else { Tone::Zswap };
-            spans.push(span(state, tone, text::left(&bar, bar_room + 1, "")));
-        }
-        lines.push(Line::from(spans));
-    }
-    lines
-}
-
-fn label(bucket: usize) -> String {
-    if bucket == 0 { "< 1s".to_owned() } else { text::age(bucket_start(bucket)) }
-}
-
-fn mark(state: &State, age: u64, width: usize) -> Line<'static> {
-    let signs = &state.look.signs;
-    let words = format!(" {} the policy's age, {} ", signs.arrows[1], text::age(age));
-    let rest = width.saturating_sub(text::width(&words) + 4);
-    Line::from(span(
-        state,
-        Tone::Care,
-        format!("{}{words}{}", signs.across.repeat(4), signs.across.repeat(rest)),
-    ))
 }
 
 /// Three lines of small bars, newest at the right.
