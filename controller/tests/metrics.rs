@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use swaptier::serve::board::Page;
-use swaptier::serve::metrics::{Kind, Shape, classic, metrics, render};
+use swaptier::serve::metrics::{Kind, Metric, Shape, classic, metrics, render};
 use swaptier::serve::status::*;
 
 fn file(name: &str) -> PathBuf {
@@ -51,6 +51,14 @@ fn full() -> Arc<Page> {
             incompressible: Some(3),
             compressor_failed: Some(4),
             reclaim_failed: Some(5),
+        }),
+        swap_ins: Some(SwapIns {
+            is_timed: true,
+            zswap: Durations { sum_seconds: 0.5, swap_ins: vec![0, 0, 0, 0, 900, 100] },
+            disk: Durations {
+                sum_seconds: 2.25,
+                swap_ins: vec![0; 10].into_iter().chain([40, 10]).collect(),
+            },
         }),
         ..HostStatus::default()
     };
@@ -124,7 +132,11 @@ fn ours(query: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn an_agent_that_knows_everything_has_every_metric() {
     let text = rendering();
-    let wanted: BTreeSet<String> = metrics().map(|metric| metric.full_name()).collect();
+    let parts = |metric: &Metric| match metric.kind {
+        Kind::Histogram => ["_bucket", "_count", "_sum"].map(|end| metric.full_name() + end).to_vec(),
+        Kind::Gauge | Kind::Counter => vec![metric.full_name()],
+    };
+    let wanted: BTreeSet<String> = metrics().flat_map(parts).collect();
     assert_eq!(names(&text).into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), wanted);
     same("tests/metrics/full.prom", &text);
 }
@@ -133,9 +145,8 @@ fn an_agent_that_knows_everything_has_every_metric() {
 fn the_documentation_lists_every_metric_and_no_other() {
     let mut table = String::from("| metric | kind | labels | |\n|---|---|---|---|\n");
     for metric in metrics() {
-        let kind = if metric.kind == Kind::Counter { "counter" } else { "gauge" };
         let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
-        let (name, labels) = (metric.full_name(), labels.join(", "));
+        let (name, kind, labels) = (metric.full_name(), metric.kind, labels.join(", "));
         table.push_str(&format!("| `{name}` | {kind} | {labels} | {} |\n", metric.help));
     }
     let document = read("docs/metrics.md");

@@ -12,11 +12,11 @@ use crate::{
     serve::{
         areas,
         board::{Beside, Page},
-        detail::{Ages, Law, SwapIns, trimmed},
+        detail::{Ages, Law, trimmed},
         shown,
         status::{
             AgentStatus, CgroupStatus, HeldStatus, HostStatus, KnobStatus, MapStatus, RefusedStores, SCHEMA,
-            Status, TotalsStatus,
+            Status, SwapIns, TotalsStatus,
         },
     },
 };
@@ -132,6 +132,10 @@ impl Agent {
             slot_cost_bytes: self.areas.cost().map(|cost| cost.0 as f64 / f64::from(1 << 20)),
             rates: self.traffic.host(),
             refused_stores: refused_stores(&self.root),
+            swap_ins: view.swap_ins.as_ref().map(|all| {
+                let sum = all.values().fold(Latency::default(), |sum, one| sum.plus(one));
+                SwapIns::of(&sum, view.is_timed)
+            }),
             ..shown::host(sensed, page)
         }
     }

@@ -9,7 +9,10 @@ use swaptier_policies::{Action, CgroupId, Fault, History, Pages, Plan, PolicySet
 
 use crate::{
     act::Outcome,
-    serve::{detail::SwapIns, events::Event, status::Status},
+    serve::{
+        events::Event,
+        status::{Status, SwapIns},
+    },
 };
 
 /// Everything a replay needs beside the frames.

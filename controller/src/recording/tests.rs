@@ -12,8 +12,7 @@ use super::*;
 use crate::act::Outcome;
 use crate::fake::FakeRoot;
 use crate::sense::{Beside, CgroupTree, assemble, collect};
-use crate::serve::detail::{Durations, SwapIns};
-use crate::serve::status::{CgroupStatus, Status};
+use crate::serve::status::{CgroupStatus, Durations, Status, SwapIns};
 
 const POLICY: &str = "schema = 1\n[match]\ncgroup = [\"*\"]\n[tiers]\nuse = [\"zswap\", \"disk\"]\n[demote]\n\
                       older_than = \"1m\"\nbudget = { round = \"1M\", rate = \"64K/s\" }\n";

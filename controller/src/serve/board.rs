@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 
-use super::detail::{ACTIONS, Ages, Detail, Law, SwapIns};
+use super::detail::{ACTIONS, Ages, Detail, Law};
 use super::events::{Event, News, Ring};
 use super::protocol::Answer;
-use super::status::{ActionStatus, SCHEMA, Status};
+use super::status::{ActionStatus, SCHEMA, Status, SwapIns};
 
 /// For so many seconds after somebody looked it is expected that somebody looks again.
 const INTEREST: u64 = 30;

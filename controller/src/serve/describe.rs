@@ -91,6 +91,11 @@ const FIELDS: &[Row] = &[
     ("host.refused_stores.incompressible", "", "counter", "Stores refused: the page does not compress."),
     ("host.refused_stores.compressor_failed", "", "counter", "Stores refused: the compressor failed."),
     ("host.refused_stores.reclaim_failed", "", "counter", "Stores refused: reclaim of the pool failed."),
+    ("host.swap_ins.is_timed", "", "flag", "Swap-ins are timed now."),
+    ("host.swap_ins.zswap.sum_seconds", "seconds", "counter", "How long swap-ins from zswap took together, while they were timed."),
+    ("host.swap_ins.zswap.swap_ins", "", "histogram", "These, by microseconds: bucket 0 below 1, bucket n from 2^(n-1)."),
+    ("host.swap_ins.disk.sum_seconds", "seconds", "counter", "How long swap-ins from a device took together, while they were timed."),
+    ("host.swap_ins.disk.swap_ins", "", "histogram", "These, by microseconds."),
     ("areas[].path", "", "text", "The device or file."),
     ("areas[].kind", "", "text", "partition or file."),
     ("areas[].priority", "", "gauge", "Higher is used first."),
@@ -207,7 +212,7 @@ mod tests {
 
     use super::*;
     use crate::serve::{
-        detail::{Ages, Contender, Detail, FateStatus, SwapIns},
+        detail::{Ages, Contender, Detail, FateStatus},
         status::*,
     };
 
@@ -265,6 +270,7 @@ mod tests {
                 memory_pressure: Some(pressure()),
                 io_pressure: Some(pressure()),
                 rates,
+                swap_ins: Some(SwapIns::default()),
                 refused_stores: Some(RefusedStores {
                     pool_limit: Some(1),
                     no_memory: Some(1),

@@ -6,10 +6,9 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use swaptier_common::latency::{LATENCY_BUCKETS, Latency, Spread};
 use swaptier_policies::{AreaView, Fate, Policy, PolicySet, Standing, fate};
 
-use super::status::{ActionStatus, CgroupStatus, HeldStatus, KnobStatus};
+use super::status::{ActionStatus, CgroupStatus, HeldStatus, KnobStatus, SwapIns};
 
 /// One cgroup, its subtree included.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -107,62 +106,7 @@ pub struct Ages {
     pub written_back_pages: Vec<u64>,
 }
 
-/// How long swap-ins took, from a page that is not in memory to the end of the fault. They are timed only while somebody
-/// looks at a cgroup in detail, if the configuration does not say otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SwapIns {
-    /// They are timed now.
-    pub is_timed: bool,
-    /// Pages that were in zswap.
-    pub zswap: Durations,
-    /// Pages that were on a device.
-    pub disk: Durations,
-}
-
-/// Swap-ins by their duration.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Durations {
-    /// Of all of them together.
-    pub sum_seconds: f64,
-    /// Bucket 0 holds those below a microsecond, bucket *n* those from 2^(n-1) to 2^n - 1 microseconds; the last of
-    /// [`LATENCY_BUCKETS`] is open. Empty buckets at the end are left out.
-    pub swap_ins: Vec<u64>,
-}
-
-impl SwapIns {
-    /// As the probes counted them.
-    #[must_use]
-    pub fn of(latency: &Latency, is_timed: bool) -> SwapIns {
-        let durations = |spread: &Spread| Durations {
-            sum_seconds: spread.sum_micros as f64 / 1e6,
-            swap_ins: trimmed(&spread.buckets),
-        };
-        SwapIns { is_timed, zswap: durations(&latency.zswap), disk: durations(&latency.disk) }
-    }
-}
-
-impl Durations {
-    /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.swap_ins.iter().sum()
-    }
-
-    /// The microseconds below which at least `percent` of them stayed; `None`: there is none, or it is in the open bucket.
-    #[must_use]
-    pub fn below(&self, percent: u64) -> Option<u64> {
-        let wanted = (self.count() * percent).div_ceil(100).max(1);
-        let mut sum = 0;
-        let reached = |swap_ins: &u64| {
-            sum += swap_ins;
-            sum >= wanted
-        };
-        let bucket = self.swap_ins.iter().position(reached)?;
-        (bucket < LATENCY_BUCKETS - 1).then(|| 1 << bucket)
-    }
-}
-
-/// The seconds with which a bucket of [`Ages`] begins, and the microseconds of one of [`Durations`].
+/// The seconds with which a bucket of [`Ages`] begins, and the microseconds of one of [`super::status::Durations`].
 #[must_use]
 pub const fn bucket_start(bucket: usize) -> u64 {
     if bucket == 0 { 0 } else { 1 << (bucket - 1) }
@@ -187,18 +131,6 @@ mod tests {
             assert_eq!(age_bucket(bucket_start(bucket)), bucket);
             assert_eq!(age_bucket(bucket_start(bucket) - 1), bucket - 1);
         }
-    }
-
-    #[test]
-    fn a_quantile_is_the_end_of_the_bucket_it_falls_into() {
-        let durations = |swap_ins: &[u64]| Durations { swap_ins: swap_ins.to_vec(), ..Durations::default() };
-        // 90 below 1 µs, 9 from 2 to 3 µs, 1 from 8 to 15 µs.
-        let mixed = durations(&[90, 0, 9, 0, 1]);
-        assert_eq!([50, 90, 91, 99, 100].map(|percent| mixed.below(percent)), [1, 1, 4, 4, 16].map(Some));
-        assert_eq!(durations(&[]).below(50), None);
-        let mut open = vec![0; LATENCY_BUCKETS];
-        open[LATENCY_BUCKETS - 1] = 1;
-        assert_eq!(durations(&open).below(50), None, "nobody knows how long it took");
     }
 
     #[test]

@@ -7,11 +7,11 @@ use ratatui::{
 use serde_json::json;
 use swaptier::{
     serve::{
-        detail::{Ages, Contender, Detail, Durations, FateStatus, SwapIns},
+        detail::{Ages, Contender, Detail, FateStatus},
         events::{Event as HostEvent, EventKind},
         status::{
-            ActionStatus, AgentStatus, AreaStatus, CgroupStatus, CostStatus, HeldStatus, HostStatus,
-            KnobStatus, MapStatus, PoolStatus, PressureStatus, Rates, Status,
+            ActionStatus, AgentStatus, AreaStatus, CgroupStatus, CostStatus, Durations, HeldStatus,
+            HostStatus, KnobStatus, MapStatus, PoolStatus, PressureStatus, Rates, Status, SwapIns,
         },
     },
     top::{

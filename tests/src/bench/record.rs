@@ -8,10 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use swaptier::{
     recording::{Decision, Frame, Limits, Moved, Recorder, Recording, Terms},
-    serve::{
-        detail::{Durations, SwapIns},
-        status::{CgroupStatus, Status},
-    },
+    serve::status::{CgroupStatus, Durations, Status, SwapIns},
 };
 use swaptier_policies::{
     Bytes, CgroupId, CgroupView, Cold, History, HostView, Limit, MapHealth, Pages, PolicySet, Seconds, Share,
@@ -256,7 +253,7 @@ fn status(world: &Snapshot) -> Status {
 
 /// What moved until this tick: of one cgroup in ten, with its swap-ins timed.
 fn moved(tick: u64, id: u64) -> Moved {
-    let histogram = |n: u64| vec![3, 0, id % 90, 7, if id % 10 == 0 { tick * n } else { 0 }];
+    let histogram = |n: u64| vec![3, 0, id % 90, 7, if id.is_multiple_of(10) { tick * n } else { 0 }];
     let durations = |n| Durations { sum_seconds: n as f64 / 1e3, swap_ins: histogram(n) };
     let swap_ins = SwapIns { is_timed: true, zswap: durations(5), disk: durations(2) };
     Moved { loaded_pages: histogram(3), written_back_pages: histogram(1), swap_ins: Some(swap_ins) }

@@ -14,7 +14,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{board::Page, status::CgroupStatus};
+use super::{
+    board::Page,
+    status::{CgroupStatus, Durations},
+};
 pub use table::{Kind, Metric, metrics};
 use table::{Labels, Of};
 
@@ -77,6 +80,10 @@ impl Collector for View {
         let page_bytes = status.host.page_bytes as f64;
         for metric in metrics() {
             let samples: Vec<(Labels, f64)> = match metric.of {
+                Of::Durations(values) => {
+                    spread(metric, &values(status), &mut encoder)?;
+                    continue;
+                }
                 Of::Host(value) => value(status).map(|value| (Labels::new(), value)).into_iter().collect(),
                 Of::Each(values) => values(status),
                 Of::Cgroup(value) => {
@@ -95,31 +102,63 @@ impl Collector for View {
     }
 }
 
-fn write(metric: &Metric, samples: &[(Labels, f64)], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+fn begin<'e>(
+    metric: &Metric,
+    encoder: &'e mut DescriptorEncoder<'_>,
+) -> Result<MetricEncoder<'e>, fmt::Error> {
     let kind = match metric.kind {
         Kind::Gauge => MetricType::Gauge,
         Kind::Counter => MetricType::Counter,
+        Kind::Histogram => MetricType::Histogram,
     };
     let unit = match metric.unit {
-        "bytes" => Some(Unit::Bytes),
-        "seconds" => Some(Unit::Seconds),
+        "bytes" => Some(&Unit::Bytes),
+        "seconds" => Some(&Unit::Seconds),
         _ => None,
     };
-    let mut family = encoder.encode_descriptor(metric.name, metric.help, unit.as_ref(), kind)?;
+    encoder.encode_descriptor(metric.name, metric.help, unit, kind)
+}
+
+fn write(metric: &Metric, samples: &[(Labels, f64)], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let mut family = begin(metric, encoder)?;
     let value = |encoder: &mut MetricEncoder<'_>, value: f64| match metric.kind {
-        Kind::Gauge => encoder.encode_gauge(&value),
         Kind::Counter => encoder.encode_counter::<NoLabelSet, f64, f64>(&value, None),
+        Kind::Gauge | Kind::Histogram => encoder.encode_gauge(&value),
     };
     for (labels, sample) in samples {
         if labels.is_empty() {
             value(&mut family, *sample)?;
         } else {
-            let labels: Vec<(&str, String)> =
-                labels.iter().map(|(name, text)| (*name, escaped(text))).collect();
-            value(&mut family.encode_family(&labels)?, *sample)?;
+            value(&mut family.encode_family(&shown(labels))?, *sample)?;
         }
     }
     Ok(())
+}
+
+/// Histograms, every bucket of each: a series that came and went would be one that began anew.
+fn spread(
+    metric: &Metric,
+    samples: &[(Labels, &Durations)],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> fmt::Result {
+    if samples.is_empty() {
+        return Ok(());
+    }
+    let mut family = begin(metric, encoder)?;
+    for (labels, durations) in samples {
+        let buckets = durations.by_bound();
+        family.encode_family(&shown(labels))?.encode_histogram::<NoLabelSet>(
+            durations.sum_seconds,
+            durations.count(),
+            &buckets,
+            None,
+        )?;
+    }
+    Ok(())
+}
+
+fn shown(labels: &Labels) -> Vec<(&'static str, String)> {
+    labels.iter().map(|(name, text)| (*name, escaped(text))).collect()
 }
 
 /// The value of a label as the format wants it: whoever owns a delegated cgroup names those below it. The library

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::swap_ins::SwapIns;
+
 /// The host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HostStatus {
@@ -51,6 +53,9 @@ pub struct HostStatus {
     /// Stores that zswap refused, by why, since it was first enabled. `None` where its debugfs files cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_stores: Option<RefusedStores>,
+    /// How long swap-ins took. `None`: none was timed yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swap_ins: Option<SwapIns>,
 }
 
 /// Shares of time in which tasks waited, in percent.

@@ -1,16 +1,19 @@
 //! What the agent publishes each tick: the one value that every face shows. Pure data; the JSON is a versioned
 //! interface. What is only wanted of one cgroup at a time is in `detail`, what happened in `events`; `describe` names
-//! every field with its unit. The rows of cgroups and of areas, and what is so of the host, have a file each.
+//! every field with its unit. The rows of cgroups and of areas, what is so of the host, and how long swap-ins took have a file
+//! each.
 
 mod area;
 mod cgroup;
 mod host;
+mod swap_ins;
 
 use serde::{Deserialize, Serialize};
 
 pub use area::{AreaStatus, PoolStatus};
 pub use cgroup::{ActionStatus, CgroupStatus};
 pub use host::{HostStatus, PressureStatus, Rates, RefusedStores};
+pub use swap_ins::{Durations, SwapIns};
 
 /// Version of the JSON. What is not known is left out. A field may be added without a new version; none is removed or
 /// changes its meaning.

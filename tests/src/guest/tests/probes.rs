@@ -21,7 +21,7 @@ use crate::guest::workload::Workload;
 /// 6.18.15 or 7.2.12, where it took most. A program that needs much more than before is one step from being refused by the next kernel.
 const CEILINGS: [(&str, u32); 24] = [
     ("add_to_swap_cache", 1_800),
-    ("do_swap_page", 900),
+    ("do_swap_page", 2_500),
     ("folio_alloc_swap", 1_800),
     ("folio_alloc_swap_gfp", 1_800),
     ("list_lru_add", 1_200),

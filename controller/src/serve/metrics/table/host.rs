@@ -2,9 +2,9 @@
 
 use super::{
     Kind::{Counter, Gauge},
-    Labels, Metric, each, one,
+    Labels, Metric, durations, each, one,
 };
-use crate::serve::status::{AreaStatus, PressureStatus, Status};
+use crate::serve::status::{AreaStatus, Durations, PressureStatus, Status};
 
 /// The rows.
 pub(super) const ROWS: &[Metric] = &[
@@ -59,6 +59,12 @@ pub(super) const ROWS: &[Metric] = &[
         Gauge,
         |s| s.host.disk_original_bytes.map(|it| it as f64),
         "Original bytes of pages on swap devices, by the shadow map.",
+    ),
+    durations(
+        "swap_in_duration",
+        &["tier"],
+        swap_ins,
+        "How long swap-ins took by the tier their page was in, while they were timed.",
     ),
     each(
         "area_size",
@@ -155,6 +161,12 @@ fn refused(status: &Status) -> Vec<(Labels, f64)> {
         sample("reclaim_failed", refused.reclaim_failed),
     ];
     all.into_iter().flatten().collect()
+}
+
+fn swap_ins(status: &Status) -> Vec<(Labels, &Durations)> {
+    let of = |tier: &str, durations| (vec![("tier", tier.to_owned())], durations);
+    let swap_ins = status.host.swap_ins.iter();
+    swap_ins.flat_map(|it| [of("zswap", &it.zswap), of("disk", &it.disk)]).collect()
 }
 
 fn areas(status: &Status, value: fn(&AreaStatus) -> f64) -> Vec<(Labels, f64)> {

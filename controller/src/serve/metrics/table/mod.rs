@@ -8,7 +8,9 @@ mod agent;
 mod cgroup;
 mod host;
 
-use crate::serve::status::{CgroupStatus, Status};
+use std::fmt;
+
+use crate::serve::status::{CgroupStatus, Durations, Status};
 
 /// Names and values of labels.
 pub(super) type Labels = Vec<(&'static str, String)>;
@@ -20,6 +22,18 @@ pub enum Kind {
     Gauge,
     /// It only rises, until the agent starts anew or the cgroup goes.
     Counter,
+    /// Counts by upper bound, all of which only rise.
+    Histogram,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Gauge => "gauge",
+            Kind::Counter => "counter",
+            Kind::Histogram => "histogram",
+        })
+    }
 }
 
 /// One metric.
@@ -45,12 +59,14 @@ pub(super) enum Of {
     Host(fn(&Status) -> Option<f64>),
     /// Several, by label.
     Each(fn(&Status) -> Vec<(Labels, f64)>),
+    /// Durations, by label.
+    Durations(fn(&Status) -> Vec<(Labels, &Durations)>),
     /// One of each cgroup; the second argument is the size of a page.
     Cgroup(fn(&CgroupStatus, f64) -> Option<f64>),
 }
 
 impl Metric {
-    /// The name of its samples.
+    /// The name of its samples, of a histogram what they begin with.
     #[must_use]
     pub fn full_name(&self) -> String {
         let unit = if self.unit.is_empty() { String::new() } else { format!("_{}", self.unit) };
@@ -83,6 +99,15 @@ const fn each(
     help: &'static str,
 ) -> Metric {
     Metric { name, unit, kind, labels, help, of: Of::Each(values) }
+}
+
+const fn durations(
+    name: &'static str,
+    labels: &'static [&'static str],
+    values: fn(&Status) -> Vec<(Labels, &Durations)>,
+    help: &'static str,
+) -> Metric {
+    Metric { name, unit: "seconds", kind: Kind::Histogram, labels, help, of: Of::Durations(values) }
 }
 
 const fn of_cgroup(

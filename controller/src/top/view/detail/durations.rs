@@ -7,7 +7,10 @@ use super::{
     bars::{Bar, head, most, row},
 };
 use crate::{
-    serve::detail::{Durations, SwapIns, bucket_start},
+    serve::{
+        detail::bucket_start,
+        status::{Durations, SwapIns},
+    },
     text,
     top::{paint::Tone, state::State},
 };
