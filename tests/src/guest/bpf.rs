@@ -69,17 +69,21 @@ pub fn objects() -> (usize, usize) {
     (ids(PROG_GET_NEXT_ID).count(), ids(MAP_GET_NEXT_ID).count())
 }
 
-/// Whichever program of this name is loaded, pinned or not.
+/// Whichever program of this name is loaded, pinned or not; and what the kernel says of it.
 #[must_use]
-pub fn loaded(name: &str) -> Option<Program> {
+pub fn loaded(name: &str) -> Option<(OwnedFd, Program)> {
     let named = |id: u32| {
-        let mut words = [0; PROGRAM_WORDS];
-        info(&by_id(PROG_GET_FD_BY_ID, id).ok()?, &mut words).ok()?;
+        let (program, mut words) = (by_id(PROG_GET_FD_BY_ID, id).ok()?, [0; PROGRAM_WORDS]);
+        info(&program, &mut words).ok()?;
         let found = words[PROGRAM_NAME..PROGRAM_NAME + 2].iter().flat_map(|word| word.to_le_bytes());
-        found.take_while(|byte| *byte != 0).eq(name.bytes().take(NAME_LENGTH)).then(|| told(&words))
+        let is_it = found.take_while(|byte| *byte != 0).eq(name.bytes().take(NAME_LENGTH));
+        is_it.then(|| (program, told(&words)))
     };
     ids(PROG_GET_NEXT_ID).find_map(named)
 }
+
+/// The programs that time swap-ins while somebody looks.
+pub const TIMER: [&str; 2] = ["swapin_readahead", "do_swap_page"];
 
 /// The ids of all objects of the command's kind.
 fn ids(command: libc::c_long) -> impl Iterator<Item = u32> {

@@ -94,8 +94,6 @@ pub(super) fn programs_get_second_copies_when_the_kernel_begins_to_preempt() -> 
 
 /// Functions on which the kernel runs programs or tracers.
 const WATCHED_FUNCTIONS: &str = "/sys/kernel/debug/tracing/enabled_functions";
-/// Swap-ins are timed from here.
-const BEGINNING: &str = "swapin_readahead";
 
 /// Each major fault is timed once, in the tier its page was in, and only while somebody looks at a cgroup in detail.
 pub(super) fn swap_ins_are_timed_by_tier_while_somebody_looks() -> Result<()> {
@@ -118,8 +116,8 @@ pub(super) fn swap_ins_are_timed_by_tier_while_somebody_looks() -> Result<()> {
     wait_for("swap-ins to be timed", Duration::from_secs(30), || {
         Ok(detail(&compressed)?["swap_ins"]["is_timed"] == true)
     })?;
-    for name in [BEGINNING, "do_swap_page"] {
-        let program = bpf::loaded(name).with_context(|| format!("{name} is not loaded"))?;
+    for name in bpf::TIMER {
+        let (_, program) = bpf::loaded(name).with_context(|| format!("{name} is not loaded"))?;
         ensure!(above(name, program).is_none(), "{name} takes too much");
     }
     let mut means = Vec::new();
@@ -139,7 +137,7 @@ pub(super) fn swap_ins_are_timed_by_tier_while_somebody_looks() -> Result<()> {
         ensure!(faults > 100, "only {faults} faults: nothing to compare");
         // A page that another processor reads ahead at the same moment may count for either.
         ensure!(
-            timed.abs_diff(faults) <= faults / 50 && elsewhere <= faults / 50,
+            timed.abs_diff(faults) <= faults / 20 && elsewhere <= faults / 20,
             "{seen} of {faults} faults"
         );
         let mean = seen[tier]["sum_seconds"].as_f64().unwrap_or_default() / timed as f64;
@@ -153,7 +151,7 @@ pub(super) fn swap_ins_are_timed_by_tier_while_somebody_looks() -> Result<()> {
 }
 
 fn is_timed_by_kernel() -> Result<bool> {
-    Ok(kernel::read(WATCHED_FUNCTIONS)?.lines().any(|line| line.starts_with(BEGINNING)))
+    Ok(kernel::read(WATCHED_FUNCTIONS)?.lines().any(|line| line.starts_with(bpf::TIMER[0])))
 }
 
 fn count(swap_ins: &Value, tier: &str) -> u64 {

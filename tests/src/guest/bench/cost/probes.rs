@@ -62,6 +62,11 @@ impl Probes {
         Ok(Probes(probes))
     }
 
+    /// Adds a program that is attached to nothing.
+    pub(super) fn add(&mut self, name: &str, program: OwnedFd) {
+        self.0.insert(name.to_owned(), vec![Copy { program, link: None }]);
+    }
+
     /// Attaches the copies of programs that are wanted, and no others.
     ///
     /// # Errors
