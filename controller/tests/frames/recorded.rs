@@ -19,7 +19,10 @@ use swaptier::{
         state::{Effect, Event, State},
     },
 };
-use swaptier_policies::{Bytes, CgroupId, History, HostView, MapHealth, Seconds, Share, Snapshot, Writeback};
+use swaptier_policies::{
+    AreaKind, AreaView, Bytes, CgroupId, History, HostView, MapHealth, Pages, Seconds, Share, Snapshot,
+    Writeback,
+};
 
 use super::scenes;
 
@@ -58,6 +61,12 @@ pub(super) fn shown(size: Size, look: Look, keys: &str) -> State {
         }
     }
     state
+}
+
+/// The shipped policy of the cgroups that are written back.
+fn terms() -> Terms {
+    let policy = ("batch.toml".to_owned(), include_str!("../../../policies/batch.toml").to_owned());
+    Terms { by: "agent".into(), policies: vec![policy], ..Terms::default() }
 }
 
 fn frame(n: u64, is_key: bool) -> Frame {
@@ -102,7 +111,16 @@ fn snapshot(n: u64) -> Snapshot {
         accept_threshold: Some(Share(900_000)),
         swap_total: Bytes(8 << 30),
         swap_free: Bytes(7 << 30),
-        areas: Vec::new(),
+        areas: vec![AreaView {
+            name: "/dev/vda2".to_owned(),
+            path: "/dev/vda2".to_owned(),
+            number: None,
+            kind: AreaKind::Plain,
+            priority: -2,
+            slots: Pages(2 << 20),
+            used: Pages(150_000),
+            pool: None,
+        }],
         writeback: Writeback::Ready("worker".to_owned()),
         map: MapHealth::Exact,
     };
@@ -113,7 +131,7 @@ fn snapshot(n: u64) -> Snapshot {
 fn the_committed_recording_is_what_it_is_made_of() {
     let (dir, mut made) = (tempfile::tempdir().unwrap(), Vec::new());
     let limits = Limits { folder: dir.path().to_path_buf(), file_size: 1 << 30, files: 2 };
-    let mut recorder = Recorder::start(limits, Terms { by: "agent".into(), ..Terms::default() }).unwrap();
+    let mut recorder = Recorder::start(limits, terms()).unwrap();
     for n in 0..LOOKS {
         let frame = frame(n, recorder.wants_key());
         made.push(frame.clone());

@@ -313,7 +313,7 @@ pub(super) fn demotion() -> Seen {
     status.rounds =
         vec![json!({ "cgroup": "batch.slice/report", "written_pages": 16_390, "ended": "target" })];
     let knob = KnobStatus {
-        path: "sys/fs/cgroup/batch.slice/report/memory.zswap.writeback".into(),
+        path: "/sys/fs/cgroup/batch.slice/report/memory.zswap.writeback".into(),
         cgroup: Some(11),
         before: "1".into(),
         ours: "0".into(),
