@@ -95,6 +95,8 @@ pub const POINTS: &[(&str, &str)] = &[
     ("area.noted", "the list of areas is on disk, nothing of the change is made"),
     ("area.device.created", "a device of an area is there, without a table"),
     ("area.table.loaded", "a device of an area has a new table beside the one in use"),
+    ("area.zram.added", "a zram device is there, its number is not noted"),
+    ("area.zram.removed", "a zram device is gone, its number is still noted"),
     ("area.step", "one step of a change of areas is done, others are not"),
     ("area.off.begun", "an area that is to go is about to be switched off"),
     ("area.drain.begun", "an area is noted as off and about to be emptied"),

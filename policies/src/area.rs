@@ -38,7 +38,7 @@ pub enum AreaKind {
     GhostNative,
     /// Nothing: a device-mapper table of one header page and the error target.
     GhostDm,
-    /// No storage: zram that takes no writes, by its gate.
+    /// No storage: zram that takes no writes, by its limit.
     GhostZram,
     /// A thin volume: disk blocks are taken when a page is written.
     Virtual,

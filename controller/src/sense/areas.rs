@@ -102,6 +102,7 @@ pub fn is_part_of(view: &AreaView, area: &str) -> bool {
 
 fn kind_of(kind: vswap::AreaKind, path: &str) -> AreaKind {
     match kind {
+        vswap::AreaKind::Ghost if is_zram(path) => AreaKind::GhostZram,
         vswap::AreaKind::Ghost if path.starts_with("/dev/") => AreaKind::GhostDm,
         vswap::AreaKind::Ghost => AreaKind::GhostNative,
         vswap::AreaKind::Zram => AreaKind::GhostZram,
@@ -183,6 +184,7 @@ mod tests {
     fn a_ghost_is_told_apart_by_what_is_under_it() {
         let ghost = |path| seen(path, &[known("g", vswap::AreaKind::Ghost, &[path], None)]).kind;
         assert_eq!((ghost("/dev/dm-3"), ghost("/run/g")), (AreaKind::GhostDm, AreaKind::GhostNative));
+        assert_eq!(ghost("/dev/zram1"), AreaKind::GhostZram, "where there is no device-mapper");
         let zram = seen("/dev/zram1", &[known("z", vswap::AreaKind::Zram, &["/dev/zram1"], None)]);
         assert_eq!(zram.kind, AreaKind::GhostZram);
     }

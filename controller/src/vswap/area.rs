@@ -18,9 +18,9 @@ pub const PREFIX: &str = "swaptier-";
 #[serde(rename_all = "kebab-case")]
 pub enum AreaKind {
     /// No storage: a page is in zswap or stays in memory. The kernel's own header-only file where it takes one, else a
-    /// device of one readable page whose body fails.
+    /// device of one readable page whose body fails, else zram.
     Ghost,
-    /// No storage, over a zram device that takes no page. Known where somebody has one; not made.
+    /// No storage, over a zram device that refuses to take pages.
     Zram,
     /// Slots far above the disk: blocks are taken when a page is written back and given back when its slot is freed.
     Virtual,

@@ -26,16 +26,16 @@ const FEW: u64 = 1 << 12;
 /// A part of RAM that measuring may take for a moment, at the 4 bytes a slot that no kernel reaches: 1/64.
 const PART_OF_RAM: u64 = 64;
 
-/// Measures it. Nothing is left of it; a killed measurement is removed by the next who settles.
+/// Measures it, with ghosts of this kind: over zram a slot costs the entry of a table more. Nothing is left of it; a killed measurement is removed by the next who settles.
 ///
 /// # Errors
 /// When no ghost can be made, or the kernel says nothing of its free memory.
-pub fn measure(root: &Root, dir: &Path) -> Result<SlotCost> {
+pub fn measure(root: &Root, dir: &Path, kind: AreaKind) -> Result<SlotCost> {
     let ram = procfs::read_meminfo(root)?.total;
     let many = (ram.0 / PART_OF_RAM / 4).clamp(2 * FEW, MOST);
     let mut costs = Vec::new();
     for _ in 0..TIMES {
-        let (small, large) = (taken(root, dir, FEW)?, taken(root, dir, many)?);
+        let (small, large) = (taken(root, dir, kind, FEW)?, taken(root, dir, kind, many)?);
         costs.push(per_mega(large - small, many - FEW));
     }
     Ok(middle(&mut costs))
@@ -54,10 +54,10 @@ fn middle(costs: &mut [SlotCost]) -> SlotCost {
 }
 
 /// Bytes of memory that are free no more while a ghost of so many slots is on.
-fn taken(root: &Root, dir: &Path, slots: u64) -> Result<i64> {
+fn taken(root: &Root, dir: &Path, kind: AreaKind, slots: u64) -> Result<i64> {
     let mut works = Works::open(root, dir, false)?;
     let before = free(root)?;
-    let name = probe(&mut works, slots)?;
+    let name = probe(&mut works, kind, slots)?;
     let after = free(root);
     works.remove(&name)?;
     Ok(before - after?)
@@ -69,18 +69,18 @@ fn taken(root: &Root, dir: &Path, slots: u64) -> Result<i64> {
 /// As [`measure`].
 pub fn give_back(root: &Root, dir: &Path) -> Result<Vec<Step>> {
     let mut works = Works::open(root, dir, false)?;
-    let name = probe(&mut works, FEW)?;
+    let name = probe(&mut works, AreaKind::Ghost, FEW)?;
     works.remove(&name)
 }
 
-/// A ghost of so many slots, for a moment.
-fn probe(works: &mut Works<'_>, slots: u64) -> Result<AreaName> {
+/// A ghost of this kind with so many slots, for a moment.
+fn probe(works: &mut Works<'_>, kind: AreaKind, slots: u64) -> Result<AreaName> {
     let page = rustix::param::page_size() as u64;
     let name: AreaName = "slotprobe"
         .parse()
         .map_err(|error: super::NameError| AreaError::Refused(format!("the name of the probe: {error}")))?;
     // No priority: below all others, so that no page lands there while there is another area.
-    let spec = AreaSpec { size: Some(Bytes(slots * page)), ..AreaSpec::new(name.clone(), AreaKind::Ghost) };
+    let spec = AreaSpec { size: Some(Bytes(slots * page)), ..AreaSpec::new(name.clone(), kind) };
     works.create(&spec, Owner::Command)?;
     Ok(name)
 }

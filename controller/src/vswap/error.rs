@@ -24,6 +24,16 @@ pub enum AreaError {
         /// The system's answer.
         source: io::Error,
     },
+    /// zram refused.
+    #[error("{action}: {source} ({hint})")]
+    Zram {
+        /// What was tried, in the present tense.
+        action: &'static str,
+        /// On which file, and the system's answer.
+        source: RootError,
+        /// What it may mean, and what to do.
+        hint: &'static str,
+    },
     /// A file of the kernel could not be read or written.
     #[error(transparent)]
     Root(#[from] RootError),
@@ -55,7 +65,7 @@ impl AreaError {
         let errno = match self {
             AreaError::Dm(error) => error.source.raw_os_error(),
             AreaError::Io { source, .. } => source.raw_os_error(),
-            AreaError::Root(error) => error.errno(),
+            AreaError::Root(error) | AreaError::Zram { source: error, .. } => error.errno(),
             AreaError::State(UndoError::Io { source, .. }) => source.raw_os_error(),
             _ => None,
         };

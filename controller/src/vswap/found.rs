@@ -1,4 +1,4 @@
-//! What the kernel has of our areas: device-mapper devices, swap areas in use, loop devices, put together by name. Pure;
+//! What the kernel has of our areas: device-mapper and zram devices, swap areas in use, loop devices, put together by name. Pure;
 //! reading it is `look.rs`'s.
 
 use serde::Serialize;
@@ -20,6 +20,8 @@ pub struct Found {
     pub blocks: BTreeMap<PathBuf, DeviceNumber>,
     /// Files of ours that are there, with their bytes.
     pub files: BTreeMap<PathBuf, Bytes>,
+    /// All zram devices, whoever's, by their number.
+    pub zrams: BTreeMap<u32, Zram>,
 }
 
 /// Major and minor number of a block device.
@@ -38,6 +40,13 @@ impl std::fmt::Display for DeviceNumber {
 }
 
 impl Found {
+    /// The zram device that is the part of this name, and its number.
+    #[must_use]
+    pub fn zram_named(&self, name: &str) -> Option<(u32, &Zram)> {
+        let named = |zram: &Zram| zram.part.as_deref() == Some(name);
+        self.zrams.iter().find(|(_, zram)| named(zram)).map(|(number, zram)| (*number, zram))
+    }
+
     /// The swap area on the device-mapper device of this name.
     #[must_use]
     pub fn swap_on(&self, name: &str) -> Option<(PathBuf, SwapUse)> {
@@ -45,6 +54,30 @@ impl Found {
         let swap = *self.swaps.get(&path)?;
         Some((path, swap))
     }
+}
+
+/// A zram device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zram {
+    /// The sequence number of its disk: no other disk of this boot has it.
+    pub sequence: u64,
+    /// Its size. 0: it is not set up.
+    pub size: Bytes,
+    /// What is in it.
+    pub holds: Holds,
+    /// The part of ours that it is.
+    pub part: Option<String>,
+}
+
+/// What is in a zram device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holds {
+    /// Nothing was ever written to it.
+    Nothing,
+    /// A swap header with this label.
+    Header(String),
+    /// Something else.
+    Something,
 }
 
 /// A device-mapper device.

@@ -15,7 +15,7 @@ use super::found::{Found, Target};
 use super::header::{self, Content};
 use super::look;
 use super::loopdev::Loop;
-use super::reconcile::{Place, Step};
+use super::reconcile::{Place, Step, zram_node};
 use super::store::Store;
 use super::table::{self, GHOST_HEADER, Line, Wanted};
 use super::{files, label, swapon};
@@ -28,10 +28,12 @@ const SUPERBLOCK: usize = 4096;
 /// The hands.
 #[derive(Debug)]
 pub struct Hands<'a> {
-    root: &'a Root,
+    pub(super) root: &'a Root,
     dm: Option<Dm>,
     /// Loop devices on which nothing stands yet: they would vanish.
     loops: Vec<Loop>,
+    /// What was left as it is, and why, since somebody asked.
+    told: Vec<String>,
 }
 
 impl<'a> Hands<'a> {
@@ -44,7 +46,18 @@ impl<'a> Hands<'a> {
             let why = "areas are made of the host's devices: not below another root";
             return Err(AreaError::Refused(why.to_owned()));
         }
-        Ok(Hands { root, dm: Dm::open_if_there(), loops: Vec::new() })
+        Ok(Hands { root, dm: Dm::open_if_there(), loops: Vec::new(), told: Vec::new() })
+    }
+
+    /// Says that something was left as it is.
+    pub(super) fn tell(&mut self, text: String) {
+        tracing::warn!(target: "swaptier::areas", "{text}");
+        self.told.push(text);
+    }
+
+    /// What was left as it is, and why, since this was asked last.
+    pub fn take_told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
     }
 
     /// Device-mapper, if it is there already.
@@ -99,12 +112,10 @@ impl<'a> Hands<'a> {
             Step::Header(area, place, size) => self.write_header(store, area, place, *size),
             Step::GhostFile(area, path, size) => files::make_ghost(area, path, *size),
             Step::On(place, priority, discard) => {
-                let path = match place {
-                    Place::Device(name) => self.node(store, name)?,
-                    Place::Path(path) => path.clone(),
-                };
+                let path = self.place(store, place)?;
                 swapon::on(&path, *priority, *discard).map_err(AreaError::io("swap on", &path))
             }
+            Step::Zram(area, step) => self.take_zram(store, area, step),
             Step::Off(path) => {
                 fault::point("area.off.begun");
                 swapon::off(path).map_err(AreaError::io("swap off", path))
@@ -218,6 +229,15 @@ impl<'a> Hands<'a> {
         Ok(dm::node(device.number))
     }
 
+    /// Where it is now.
+    fn place(&self, store: &Store, place: &Place) -> Result<PathBuf> {
+        match place {
+            Place::Device(name) => self.node(store, name),
+            Place::Path(path) => Ok(path.clone()),
+            Place::Zram(name) => self.zram(store, name).map(zram_node),
+        }
+    }
+
     fn clear(&self, store: &Store, name: &str) -> Result<()> {
         let node = self.node(store, name)?;
         let write = |file: File| {
@@ -228,17 +248,18 @@ impl<'a> Hands<'a> {
     }
 
     fn write_header(&self, store: &Store, area: &AreaName, place: &Place, size: Bytes) -> Result<()> {
-        let path = match place {
-            Place::Device(name) => self.node(store, name)?,
-            Place::Path(path) => path.clone(),
-        };
+        let path = self.place(store, place)?;
         let file = open(&path)?;
         if matches!(place, Place::Path(_)) {
             require_free(&file, &path)?;
         }
         let write = || {
             let pages = size.0 / page_size() as u64;
-            file.write_all_at(&header::page(pages, header::uuid()?, area, page_size())?, 0)?;
+            let mut page = header::page(pages, header::uuid()?, area, page_size())?;
+            if matches!(place, Place::Zram(_)) {
+                header::fill(&mut page)?;
+            }
+            file.write_all_at(&page, 0)?;
             file.sync_all()
         };
         write().map_err(AreaError::io("write a swap header to", &path))

@@ -9,6 +9,8 @@ use super::area::AreaName;
 
 /// The last bytes of a swap area's first page.
 pub const MAGIC: &[u8; 10] = b"SWAPSPACE2";
+/// Where the label is.
+const LABEL: std::ops::Range<usize> = 1052..1068;
 /// The fewest pages the kernel is worth asking for.
 const FEWEST: u64 = 10;
 /// How much at both ends of a device must be empty before it counts as blank: further in than any file system, volume
@@ -32,6 +34,24 @@ pub fn page(pages: u64, uuid: [u8; 16], name: &AreaName, page_size: usize) -> io
     header[1052..1052 + name.as_str().len()].copy_from_slice(name.as_str().as_bytes());
     header[page_size - MAGIC.len()..].copy_from_slice(MAGIC);
     Ok(header)
+}
+
+/// Fills what of a header's page nobody reads with random bytes, so that what a compressor makes of the page leaves no room in
+/// a page of memory for a second one: from behind the label to the magic, more than half of it.
+///
+/// # Errors
+/// When the kernel gives no random bytes.
+pub fn fill(header: &mut [u8]) -> io::Result<()> {
+    let end = header.len().saturating_sub(MAGIC.len());
+    header.get_mut(LABEL.end..end).map_or(Ok(()), random)
+}
+
+/// The label in a header's page. `None`: it is none.
+#[must_use]
+pub fn label(page: &[u8]) -> Option<String> {
+    let label = page.get(LABEL).filter(|_| page.ends_with(MAGIC))?;
+    let end = label.iter().position(|byte| *byte == 0).unwrap_or(label.len());
+    String::from_utf8(label[..end].to_vec()).ok()
 }
 
 /// A random uuid, version 4.
@@ -106,6 +126,18 @@ mod tests {
         for pages in [0, 9, 1 << 33] {
             assert!(page(pages, [0; 16], &"main".parse().unwrap(), 4096).is_err(), "{pages}");
         }
+    }
+
+    #[test]
+    fn a_filled_header_is_the_same_to_the_kernel_and_hard_to_compress() {
+        let plain = page(256, [7; 16], &"main".parse().unwrap(), 4096).unwrap();
+        let mut filled = plain.clone();
+        fill(&mut filled).unwrap();
+        assert_eq!((&filled[..1068], &filled[4086..]), (&plain[..1068], &plain[4086..]));
+        // 3,018 random bytes, of which one in 256 is zero: 11.8.
+        let zeros = filled[1068..4086].iter().filter(|byte| **byte == 0).count();
+        assert!(zeros < 100, "{zeros} of 3,018 bytes are zero");
+        assert_eq!((label(&filled).as_deref(), label(&plain[..4095])), (Some("main"), None));
     }
 
     #[test]

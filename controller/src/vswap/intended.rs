@@ -1,12 +1,13 @@
 //! The areas this host shall have: the list that is on disk before anything of it is made. Its lines are here, and what
 //! follows from them; reading and writing the file is `store.rs`'s, what is to be done about it `reconcile.rs`'s.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use swaptier_policies::Bytes;
 
-use super::area::{AreaName, AreaSpec};
+use super::area::{AreaKind, AreaName, AreaSpec};
 
 /// Slots of a part: a header counts them in 32 bits, and fewer pages than this are no swap area.
 const LEAST_PART: Bytes = Bytes(64 << 10);
@@ -129,6 +130,9 @@ pub struct AreaRecord {
     /// Of a ghost whose parts are files with nothing but a header, which this kernel takes: their folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub native: Option<PathBuf>,
+    /// Of a ghost that stands on zram: its devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zram: Option<OverZram>,
     /// A disk whose blocks are being moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Transfer>,
@@ -145,6 +149,18 @@ impl AreaRecord {
     #[must_use]
     pub fn ghost_file(&self, part: &Part) -> PathBuf {
         self.native.as_ref().map(|dir| dir.join(self.device(part))).unwrap_or_default()
+    }
+
+    /// Whether its parts are zram devices.
+    #[must_use]
+    pub fn is_over_zram(&self) -> bool {
+        self.spec.kind == AreaKind::Zram || self.zram.is_some()
+    }
+
+    /// Whether it has the part of this number.
+    #[must_use]
+    pub fn has_part(&self, id: u32) -> bool {
+        self.parts.iter().any(|part| part.id == id)
     }
 
     /// The disks that are or will be in use, those of a move in progress too.
@@ -164,6 +180,31 @@ pub struct Part {
     /// Its priority. `None`: the kernel chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u16>,
+}
+
+/// The zram devices of an area: the kernel has no names for them, so that what is noted here is all that tells them from
+/// others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverZram {
+    /// The device of each part, by the part's number.
+    #[serde(default)]
+    pub devices: BTreeMap<u32, ZramNote>,
+    /// A device is about to be added: the sequence numbers of the zram disks that were there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adding: Option<BTreeSet<u64>>,
+}
+
+/// A zram device of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ZramNote {
+    /// Its number, which another may have after it.
+    pub number: u32,
+    /// The sequence number of its disk, which no other has in this boot.
+    pub sequence: u64,
+    /// The size it gets.
+    pub size: Bytes,
 }
 
 /// A disk of a pool: our label, then metadata, then data.

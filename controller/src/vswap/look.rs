@@ -9,7 +9,7 @@ use super::error::Result;
 use super::found::{Area, Device, DeviceNumber, Found, PartFound, SwapUse};
 use super::intended::{AreaRecord, Intended};
 use super::pool::PoolStatus;
-use super::reconcile::{in_use, place};
+use super::reconcile::{in_use, place, zram_node};
 use crate::root::Root;
 use crate::sense::procfs;
 
@@ -18,7 +18,8 @@ use crate::sense::procfs;
 /// # Errors
 /// When `/proc/swaps` or a table cannot be read.
 pub fn look(root: &Root, dm: Option<&Dm>, intended: &Intended) -> Result<Found> {
-    let mut found = Found { swaps: swaps(root)?, ..Found::default() };
+    let zrams = super::zram::look(root, intended);
+    let mut found = Found { swaps: swaps(root)?, zrams, ..Found::default() };
     if let Some(dm) = dm {
         for (name, number) in dm.list()?.into_iter().filter(|(name, _)| name.starts_with(PREFIX)) {
             match dm.table(&name) {
@@ -55,7 +56,9 @@ fn area(record: &AreaRecord, dm: Option<&Dm>, found: &Found) -> Area {
     let parts = record.parts.iter().map(|part| {
         let place = place(record, part);
         let swap_path = place.as_ref().and_then(|place| in_use(place, found));
-        let device = found.devices.get(&record.device(part)).map(|device| super::dm::node(device.number));
+        let name = record.device(part);
+        let device = found.devices.get(&name).map(|device| super::dm::node(device.number));
+        let device = device.or_else(|| found.zram_named(&name).map(|(number, _)| zram_node(number)));
         PartFound {
             id: part.id,
             swap: swap_path.as_ref().and_then(|path| found.swaps.get(path).copied()),

@@ -1,5 +1,5 @@
 //! From what somebody asks for to what will be noted: sizes filled in, disks measured and refused where they must not be
-//! used, the best way of this kernel chosen. Changes nothing, but for the ghost's probe. Caller: `works.rs`.
+//! used. Changes nothing. Caller: `works.rs`.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -31,13 +31,7 @@ const MOST: u64 = (1 << 32) - 1;
 /// What cannot be, and what to do instead.
 pub fn record(root: &Root, spec: &AreaSpec, owner: Owner) -> Result<AreaRecord> {
     let disks = match spec.kind {
-        AreaKind::Zram => {
-            return Err(refused(
-                spec,
-                "zram areas are not made by swaptier; a ghost needs device-mapper (dm_mod, loop)",
-            ));
-        }
-        AreaKind::Ghost => no_disks(spec)?,
+        AreaKind::Ghost | AreaKind::Zram => no_disks(spec)?,
         AreaKind::Virtual => pool_disks(root, spec)?,
         AreaKind::Plain => vec![plain_disk(root, spec)?],
     };
@@ -46,7 +40,8 @@ pub fn record(root: &Root, spec: &AreaSpec, owner: Owner) -> Result<AreaRecord> 
     }
     let size = size(root, spec, &disks)?;
     let parts = vec![Part { id: 0, size, priority: spec.priority }];
-    Ok(AreaRecord { spec: spec.clone(), owner, want: Want::On, parts, disks, native: None, transfer: None })
+    let (native, zram, transfer) = (None, None, None);
+    Ok(AreaRecord { spec: spec.clone(), owner, want: Want::On, parts, disks, native, zram, transfer })
 }
 
 /// A disk that is to join a pool.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::FlockOperation;
 
 use super::error::{AreaError, Result};
-use super::intended::{Intended, VERSION, Want};
+use super::intended::{Intended, OverZram, VERSION, Want};
 use crate::fault;
 use crate::journal::state_dir;
 use crate::root::Root;
@@ -97,6 +97,8 @@ pub fn parse(text: &str, boot: Option<String>) -> std::result::Result<Intended, 
         for area in &mut intended.areas {
             area.want = Want::Gone;
             area.transfer = None;
+            // The numbers are those of other devices now.
+            area.zram = area.zram.take().map(|_| OverZram::default());
         }
     }
     Ok(intended)
@@ -123,7 +125,9 @@ fn lock(path: &Path) -> Result<File> {
 mod tests {
     use super::*;
     use crate::fake::FakeRoot;
-    use crate::vswap::{AreaKind, AreaRecord, AreaSpec, Disk, Owner, Part, Transfer};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use crate::vswap::{AreaKind, AreaRecord, AreaSpec, Disk, Owner, Part, Transfer, ZramNote};
     use swaptier_policies::Bytes;
 
     fn record() -> AreaRecord {
@@ -134,6 +138,7 @@ mod tests {
             parts: Vec::new(),
             disks: Vec::new(),
             native: None,
+            zram: None,
             transfer: None,
         }
     }
@@ -144,13 +149,17 @@ mod tests {
         let dir = fake.path("var/lib/swaptier");
         let mut store = Store::open(fake.root(), &dir).unwrap();
         assert_eq!(store.intended.areas, []);
-        store.intended.areas.push(record());
+        let note = ZramNote { number: 1, sequence: 9, size: Bytes(1 << 30) };
+        let over = OverZram { devices: BTreeMap::from([(0, note)]), adding: Some(BTreeSet::from([7, 8])) };
+        let made = AreaRecord { zram: Some(over), ..record() };
+        store.intended.areas.push(made.clone());
         store.save().unwrap();
         drop(store);
-        assert_eq!(read(fake.root(), &dir).unwrap().areas, [record()]);
+        assert_eq!(read(fake.root(), &dir).unwrap().areas, std::slice::from_ref(&made));
         fake.write(BOOT_ID, "another\n");
         let later = read(fake.root(), &dir).unwrap();
-        assert_eq!(later.areas[0].want, Want::Gone);
+        // Its zram device went with its boot, and the number is another's.
+        assert_eq!((later.areas[0].want, &later.areas[0].zram), (Want::Gone, &Some(OverZram::default())));
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub fn wanted(area: &AreaRecord) -> (Vec<Wanted>, Vec<Wanted>) {
         area.parts.iter().map(|part| Wanted { name: area.device(part), lines: line(part) }).collect()
     };
     match area.spec.kind {
-        AreaKind::Ghost if area.native.is_some() => (Vec::new(), Vec::new()),
+        AreaKind::Ghost if area.native.is_some() || area.is_over_zram() => (Vec::new(), Vec::new()),
         AreaKind::Ghost => (
             Vec::new(),
             parts(&|part| {

@@ -10,11 +10,12 @@ use swaptier_policies::Bytes;
 use super::area::{AreaKind, AreaName, AreaSpec};
 use super::error::{AreaError, Result};
 use super::forecast::Forecast;
+use super::ghost::Means;
 use super::hands::Hands;
 use super::intended::{AreaRecord, Intended, Owner, Part, Want};
 use super::reconcile::{self, Step};
 use super::store::Store;
-use super::{ghost, look, prepare};
+use super::{ghost, look, prepare, zram};
 use crate::root::Root;
 use crate::sense::procfs;
 
@@ -37,6 +38,11 @@ impl<'a> Works<'a> {
     pub fn open(root: &'a Root, dir: &Path, is_dry: bool) -> Result<Works<'a>> {
         let hands = Hands::on(root)?;
         Ok(Works { root, store: Store::open(root, dir)?, hands, dir: dir.to_path_buf(), is_dry })
+    }
+
+    /// What was left as it is, and why, since this was asked last.
+    pub fn take_told(&mut self) -> Vec<String> {
+        self.hands.take_told()
     }
 
     /// The list.
@@ -89,14 +95,24 @@ impl<'a> Works<'a> {
     /// # Errors
     /// Why it cannot be; then nothing of it is left.
     pub fn create(&mut self, spec: &AreaSpec, owner: Owner) -> Result<Vec<Step>> {
+        self.create_of(spec, owner, None)
+    }
+
+    /// The same; of a ghost, what it is to be made of.
+    ///
+    /// # Errors
+    /// As [`Works::create`].
+    pub fn create_of(&mut self, spec: &AreaSpec, owner: Owner, means: Option<Means>) -> Result<Vec<Step>> {
         if self.store.intended.area(&spec.name).is_some() {
             return Err(AreaError::Refused(format!("there is an area {} already", spec.name)));
         }
         self.require_disks_are_free(&spec.devices)?;
         let mut record = prepare::record(self.root, spec, owner)?;
-        if spec.kind == AreaKind::Ghost && !self.is_dry {
-            let probe = ghost::takes_header_only(&self.dir, &spec.name);
-            record.native = probe.is_ok_and(|it| it).then(|| self.dir.clone());
+        if spec.kind.is_ghost() {
+            ghost::settle_means(self.root, &self.dir, spec, means, self.is_dry, &mut record)?;
+        }
+        for part in record.parts.iter().filter(|_| record.is_over_zram()) {
+            zram::require_room(self.root, &spec.name, part.size)?;
         }
         self.begin(record)
     }
@@ -107,6 +123,9 @@ impl<'a> Works<'a> {
     /// Why it cannot be; then all is as before.
     pub fn grow_slots(&mut self, name: &AreaName, size: Bytes, priority: Option<u16>) -> Result<Vec<Step>> {
         let size = prepare::whole_pages(size)?;
+        if self.area(name)?.is_over_zram() {
+            zram::require_room(self.root, name, size)?;
+        }
         self.change(name, |area| {
             if area.spec.kind == AreaKind::Plain {
                 return Err(AreaError::Refused(format!("{} is as large as its device", area.spec.name)));
@@ -222,6 +241,9 @@ impl<'a> Works<'a> {
         }
         self.note(after)?;
         let Err(error) = self.carry_out(&steps) else { return Ok(steps) };
+        // A device that was added meanwhile is known by its note alone.
+        let zram = self.area(name)?.zram.clone();
+        let before = AreaRecord { zram, ..before };
         self.note(before.clone())?;
         let _left = self.plan(&before).and_then(|steps| self.carry_out(&steps));
         Err(error)

@@ -10,7 +10,7 @@ mod todo;
 mod watch;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -56,8 +56,9 @@ pub(super) struct Areas {
     not_before: Option<Instant>,
     /// What was said last of each area, so that it is said once.
     said: BTreeMap<String, String>,
-    /// What a slot costs on this host; `None`: not measured, since no area asks for it.
-    cost: Option<SlotCost>,
+    /// What an empty slot costs on this host, by the kind of ghost it was measured with. Not measured where no area asks
+    /// for it.
+    costs: BTreeMap<AreaKind, SlotCost>,
     failing: Failing,
     kept: Kept,
 }
@@ -87,7 +88,7 @@ impl Areas {
             work: None,
             not_before: None,
             said: BTreeMap::new(),
-            cost: None,
+            costs: BTreeMap::new(),
             failing: Failing::begin(root),
             kept: Kept::default(),
         };
@@ -115,9 +116,11 @@ impl Areas {
         }
         drop(works);
         if self.wants_growth() {
-            let cost = cost::measure(root, &self.dir).map_err(failed)?;
-            tracing::info!(%cost, "what an empty slot costs on this host");
-            self.cost = Some(cost);
+            for kind in self.kinds_to_measure() {
+                let cost = cost::measure(root, &self.dir, kind).map_err(failed)?;
+                tracing::info!(%cost, %kind, "what an empty slot costs on this host");
+                self.costs.insert(kind, cost);
+            }
         }
         let ram = crate::sense::procfs::read_meminfo(root)
             .map_err(|error| Failure::new(Exit::Failed, error))?
@@ -155,7 +158,14 @@ impl Areas {
         // Twice: blocks of a pool are given back whole, so that pages lie thinly on a disk after a while.
         let pages = disk.whole_pages(page()).0 + ram.whole_pages(page()).0.saturating_mul(RATIO);
         let useful = Pages(pages.saturating_mul(2)).min(self.most);
-        Some(Wanted { useful, budget: area.memory.of(ram), cost: self.cost? })
+        let cost = *self.costs.get(&measured_with(area.spec.kind))?;
+        Some(Wanted { useful, budget: area.memory.of(ram), cost })
+    }
+
+    fn kinds_to_measure(&self) -> BTreeSet<AreaKind> {
+        let sizeless = self.config.iter().filter(|area| area.spec.size.is_none());
+        let sizeless = sizeless.filter(|area| area.spec.kind != AreaKind::Plain);
+        sizeless.map(|area| measured_with(area.spec.kind)).collect()
     }
 
     fn has_ghost(&self) -> bool {
@@ -270,8 +280,13 @@ impl Areas {
 
     /// What an empty slot costs, where it was measured.
     pub(super) fn cost(&self) -> Option<SlotCost> {
-        self.cost
+        self.costs.values().next().copied()
     }
+}
+
+/// The ghost with which is measured what a slot of such an area costs: over zram it is the entry of a table more.
+fn measured_with(kind: AreaKind) -> AreaKind {
+    if kind == AreaKind::Zram { AreaKind::Zram } else { AreaKind::Ghost }
 }
 
 /// Makes one change.

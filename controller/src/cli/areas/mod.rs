@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     root::Root,
-    vswap::{AreaError, AreaKind, AreaName, AreaSpec, Owner, Step, Works},
+    vswap::{AreaError, AreaKind, AreaName, AreaSpec, Means, Owner, Step, Works},
 };
 
 /// Swap areas without storage: their pages are in zswap, or stay in memory
@@ -29,6 +29,9 @@ pub(super) enum Ghost {
         /// Original bytes of slots (64G); without it four times the memory
         #[arg(long)]
         size: Option<Bytes>,
+        /// What it is made of; without it the best this kernel has, in this order
+        #[arg(long)]
+        kind: Option<Kind>,
         #[command(flatten)]
         how: How,
     },
@@ -44,6 +47,17 @@ pub(super) enum Ghost {
     },
     #[command(flatten)]
     Shared(Shared),
+}
+
+/// What a ghost is made of.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum Kind {
+    /// A file of one page whose header claims more: no kernel of today takes it
+    Native,
+    /// By device-mapper: a page of memory, and nothing behind it
+    Dm,
+    /// A zram device that refuses to take pages; its table takes memory for each slot
+    Zram,
 }
 
 /// Swap areas far larger than their disk, which take blocks of it only for pages that are written back
@@ -170,13 +184,15 @@ pub(super) struct How {
 
 pub(super) fn ghost(root: &Root, command: &Ghost) -> Result {
     match command {
-        Ghost::Create { name, size, how } => {
-            let spec = AreaSpec {
-                size: *size,
-                priority: how.priority,
-                ..AreaSpec::new(name.clone(), AreaKind::Ghost)
+        Ghost::Create { name, size, kind, how } => {
+            let (kind, means) = match kind {
+                None => (AreaKind::Ghost, None),
+                Some(Kind::Native) => (AreaKind::Ghost, Some(Means::Native)),
+                Some(Kind::Dm) => (AreaKind::Ghost, Some(Means::Dm)),
+                Some(Kind::Zram) => (AreaKind::Zram, Some(Means::Zram)),
             };
-            done(open(root, how.dry_run)?.create(&spec, Owner::Command), how.dry_run)
+            let spec = AreaSpec { size: *size, priority: how.priority, ..AreaSpec::new(name.clone(), kind) };
+            done(open(root, how.dry_run)?.create_of(&spec, Owner::Command, means), how.dry_run)
         }
         Ghost::Grow { name, slots, how } => {
             done(open(root, how.dry_run)?.grow_slots(name, *slots, how.priority), how.dry_run)
@@ -230,6 +246,9 @@ fn open(root: &Root, is_dry: bool) -> std::result::Result<Works<'_>, Failure> {
     let left = if is_dry { Vec::new() } else { works.settle().map_err(failure)? };
     for step in left {
         eprintln!("swaptier: left for later: {}", plain(&step.to_string()));
+    }
+    for line in works.take_told() {
+        eprintln!("swaptier: {}", plain(&line));
     }
     Ok(works)
 }

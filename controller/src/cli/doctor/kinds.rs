@@ -4,6 +4,7 @@
 use crate::{
     probe::{Finding, Level},
     root::Root,
+    vswap::modules::Modules,
 };
 
 /// A kind, the modules it cannot be without, and what more others of them give it.
@@ -13,8 +14,9 @@ struct Kind {
     more: &'static [(&'static str, &'static str)],
 }
 
-const KINDS: [Kind; 2] = [
+const KINDS: [Kind; 3] = [
     Kind { area: "ghost areas", needs: &["dm_mod", "loop"], more: &[] },
+    Kind { area: "zram ghosts", needs: &["zram"], more: &[] },
     Kind {
         area: "virtual areas",
         needs: &["dm_mod", "dm_thin_pool"],
@@ -29,7 +31,7 @@ const KINDS: [Kind; 2] = [
 /// One finding for each kind.
 pub(super) fn findings(root: &Root) -> Vec<Finding> {
     let modules = Modules::read(root);
-    KINDS.iter().map(|kind| finding(kind, &|module| modules.has(root, module))).collect()
+    KINDS.iter().map(|kind| finding(kind, &|module| modules.has(module))).collect()
 }
 
 fn finding(kind: &Kind, has: &impl Fn(&str) -> bool) -> Finding {
@@ -50,21 +52,6 @@ fn finding(kind: &Kind, has: &impl Fn(&str) -> bool) -> Finding {
     Finding::new(kind.area, Level::Ok, says)
 }
 
-/// The modules a host has on disk or built in.
-struct Modules(String);
-
-impl Modules {
-    fn read(root: &Root) -> Modules {
-        let release = root.read_value("proc/sys/kernel/osrelease").unwrap_or_default();
-        let list = |name| root.read(&format!("lib/modules/{release}/{name}")).unwrap_or_default();
-        Modules(["modules.dep", "modules.builtin"].map(list).concat().replace('-', "_"))
-    }
-
-    fn has(&self, root: &Root, name: &str) -> bool {
-        root.exists(&format!("sys/module/{name}")) || self.0.contains(&format!("/{name}.ko"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,8 +69,11 @@ mod tests {
                     kernel/drivers/md/dm-crypt.ko.xz:\n";
         fake.write("lib/modules/6.12.1/modules.dep", list);
         let expected = "can be had, with encryption; not: pools in files, moving to another disk in use";
-        assert_eq!(says(&fake), ["cannot be had: this kernel lacks loop", expected]);
+        let [no_loop, no_zram] = ["loop", "zram"].map(|it| format!("cannot be had: this kernel lacks {it}"));
+        assert_eq!(says(&fake), [&no_loop, &no_zram, expected]);
         fake.write("lib/modules/6.12.1/modules.builtin", "kernel/drivers/block/loop.ko\n");
         assert_eq!(says(&fake)[0], "can be had");
+        fake.write("sys/module/zram/parameters/num_devices", "0\n");
+        assert_eq!(says(&fake)[1], "can be had");
     }
 }

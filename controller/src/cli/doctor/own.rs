@@ -1,6 +1,6 @@
 //! What swaptier itself has on this host: its agent, what that changed, its configuration.
 
-use swaptier_policies::{Level::Free, fate};
+use swaptier_policies::{AreaKind, Level::Free, fate};
 
 use crate::{
     cli::{settings, status},
@@ -21,6 +21,12 @@ pub(super) fn findings(root: &Root) -> Vec<Finding> {
     findings.extend(areas(root, &config));
     findings.extend(slot_cost(root));
     findings
+}
+
+/// Whether a zram device is swap that is none of swaptier's ghosts. So it is where the areas cannot be read.
+pub(super) fn has_zram_of_others(root: &Root) -> bool {
+    let areas = settings::configured_areas(root, &configuration(root).1);
+    areas.map_or(true, |areas| areas.iter().any(|area| area.kind == AreaKind::Zram))
 }
 
 /// What the swap areas make of each policy, where that is worth a word; and pools that are past a mark.

@@ -20,6 +20,9 @@ use super::area::{AreaKind, AreaName, PREFIX};
 use super::found::Found;
 use super::intended::{AreaRecord, Disk, Intended, Part, Want};
 use super::table::{self, Wanted};
+use zram::ZramStep;
+
+pub mod zram;
 
 /// One thing to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub enum Step {
     Header(AreaName, Place, Bytes),
     /// Makes a ghost's file: a header that claims so many bytes, and nothing else.
     GhostFile(AreaName, PathBuf, Bytes),
+    /// Something about the zram devices of an area.
+    Zram(AreaName, ZramStep),
     /// Switches a swap area on; with discard of freed clusters if it says so.
     On(Place, Option<u16>, bool),
     /// Switches a swap area off: all in it comes back into memory.
@@ -66,6 +71,8 @@ pub enum Place {
     Device(String),
     /// On a disk, or in a file.
     Path(PathBuf),
+    /// On the zram device that is known by this name.
+    Zram(String),
 }
 
 impl Step {
@@ -105,11 +112,18 @@ pub fn plan_area(area: &AreaRecord, found: &Found) -> Vec<Step> {
 #[must_use]
 pub fn place(area: &AreaRecord, part: &Part) -> Option<Place> {
     match area.spec.kind {
+        _ if area.is_over_zram() => Some(Place::Zram(area.device(part))),
         AreaKind::Ghost if area.native.is_some() => Some(Place::Path(area.ghost_file(part))),
         AreaKind::Plain if !area.spec.encrypt => Some(Place::Path(area.disks.first()?.path.clone())),
         AreaKind::Ghost | AreaKind::Virtual | AreaKind::Plain => Some(Place::Device(area.device(part))),
         AreaKind::Zram => None,
     }
+}
+
+/// The node of a zram device.
+#[must_use]
+pub fn zram_node(number: u32) -> PathBuf {
+    PathBuf::from(format!("/dev/zram{number}"))
 }
 
 /// The path in `/proc/swaps` of a place that is in use as swap.
@@ -118,10 +132,15 @@ pub fn in_use(place: &Place, found: &Found) -> Option<PathBuf> {
     match place {
         Place::Device(name) => found.swap_on(name).map(|(path, _)| path),
         Place::Path(path) => found.swaps.contains_key(path).then(|| path.clone()),
+        Place::Zram(name) => {
+            let path = zram_node(found.zram_named(name)?.0);
+            found.swaps.contains_key(&path).then_some(path)
+        }
     }
 }
 
 fn build(area: &AreaRecord, found: &Found, steps: &mut Vec<Step>) {
+    zram::clean(area, |part| !area.has_part(part), found, steps);
     let (below, parts) = table::wanted(area);
     let is_pool = area.spec.kind == AreaKind::Virtual;
     let left = area.transfer.as_ref().filter(|transfer| transfer.is_copied).map(|transfer| transfer.from);
@@ -141,6 +160,10 @@ fn build(area: &AreaRecord, found: &Found, steps: &mut Vec<Step>) {
         let Some(place) = place(area, part) else { continue };
         if in_use(&place, found).is_some() {
             // A table under it may be another, its own never is.
+            continue;
+        }
+        if area.is_over_zram() {
+            zram::build(area, part, &place, found, steps);
             continue;
         }
         if let Some(device) = parts.get(index) {
@@ -207,6 +230,7 @@ fn off(area: &AreaRecord, found: &Found, steps: &mut Vec<Step>) {
 
 /// What stays of an area holds nothing.
 fn empty(area: &AreaRecord, found: &Found, steps: &mut Vec<Step>) {
+    zram::clean(area, |part| !area.has_part(part), found, steps);
     let from = steps.len();
     off(area, found, steps);
     if area.spec.kind == AreaKind::Virtual {
@@ -221,7 +245,10 @@ fn empty(area: &AreaRecord, found: &Found, steps: &mut Vec<Step>) {
 }
 
 fn remove(area: &AreaRecord, found: &Found, steps: &mut Vec<Step>) {
-    off(area, found, steps);
+    zram::clean(area, |_| true, found, steps);
+    if !area.is_over_zram() {
+        off(area, found, steps);
+    }
     let mut names: Vec<String> = area.parts.iter().rev().map(|part| area.device(part)).collect();
     names.extend(table::ROLES.iter().rev().map(|role| area.spec.name.device(role)));
     steps.extend(names.into_iter().filter(|name| found.devices.contains_key(name)).map(Step::Remove));
@@ -270,6 +297,7 @@ impl fmt::Display for Place {
         match self {
             Place::Device(name) => f.write_str(name),
             Place::Path(path) => path.display().fmt(f),
+            Place::Zram(name) => write!(f, "the zram device of {name}"),
         }
     }
 }
@@ -288,6 +316,7 @@ impl fmt::Display for Step {
             Step::GhostFile(_, path, size) => {
                 write!(f, "make {}: a header for {size} and nothing else", path.display())
             }
+            Step::Zram(area, step) => step.show(area, f),
             Step::On(place, priority, discard) => {
                 write!(f, "swap on {place}")?;
                 priority.map_or(Ok(()), |priority| write!(f, ", priority {priority}"))?;

@@ -43,7 +43,7 @@ fn of_one(size: &str) -> Result<u64> {
 }
 
 /// Free memory once nothing moves any more: the best of some looks. What processors keep for their next allocations is free.
-fn free() -> Result<u64> {
+pub(super) fn free() -> Result<u64> {
     let mut best = 0;
     for _ in 0..10 {
         std::thread::sleep(Duration::from_millis(100));

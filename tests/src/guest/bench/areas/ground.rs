@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -40,6 +41,12 @@ impl Area {
         let areas = all["areas"].as_array().cloned().unwrap_or_default();
         let it = areas.into_iter().find(|area| area["record"]["spec"]["name"] == self.name);
         it.with_context(|| format!("{} is not listed", self.name))
+    }
+
+    /// The path of its first part.
+    pub(super) fn path(&self) -> Result<String> {
+        let path = self.listed()?["parts"][0]["path"].as_str().map(str::to_owned);
+        path.with_context(|| format!("{} has no device", self.name))
     }
 
     /// Blocks of its pool that hold pages.
@@ -133,13 +140,25 @@ pub(super) fn loops() -> usize {
     entries.filter(|entry| entry.path().join("loop/backing_file").exists()).count()
 }
 
+/// Numbers of all zram devices.
+pub(super) fn zrams() -> BTreeSet<u32> {
+    let entries = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter_map(|name| name.strip_prefix("zram")?.parse().ok()).collect()
+}
+
 /// The swap area with this number of our devices' names, and how many writes its device has seen.
 pub(super) fn writes_of(device: &str) -> Result<u64> {
     let entries = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
     let found = entries
         .map(|entry| entry.path())
         .find(|path| kernel::read(path.join("dm/name")).is_ok_and(|name| name == device));
-    let stat = kernel::read(found.with_context(|| format!("no device {device}"))?.join("stat"))?;
+    writes_in(&found.with_context(|| format!("no device {device}"))?)
+}
+
+/// How many writes the block device of this folder has seen.
+pub(super) fn writes_in(folder: &Path) -> Result<u64> {
+    let stat = kernel::read(folder.join("stat"))?;
     // Reads come first with four numbers, then the writes that were completed.
     stat.split_whitespace().nth(4).and_then(|n| n.parse().ok()).context("a block device's stat")
 }
@@ -149,6 +168,7 @@ pub(super) fn left() -> Vec<String> {
     let mut left: Vec<String> = devices().into_iter().map(|name| format!("device {name}")).collect();
     let swaps = kernel::swaps().unwrap_or_default();
     left.extend(swaps.into_iter().map(|area| format!("swap area {}", area.path)));
+    left.extend(zrams().into_iter().map(|number| format!("zram{number}")));
     if loops() > 0 {
         left.push(format!("{} loop devices", loops()));
     }

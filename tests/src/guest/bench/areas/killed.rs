@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::Outcome;
-use super::ground::{blank, command, devices, left, loops};
+use super::ground::{blank, command, devices, left, loops, zrams};
 use crate::guest::agent::swaptier_json;
 use crate::guest::kernel;
 use crate::guest::preamble::{SCRATCH_DISK, SECOND_SWAP_DISK};
@@ -21,20 +21,23 @@ struct Way {
 }
 
 const GHOST: &[&str] = &["ghost", "create", "kill", "--size", "1G"];
+const ZRAM: &[&str] = &["ghost", "create", "kill", "--size", "1G", "--kind", "zram"];
 const VIRTUAL: &[&str] = &["vswap", "create", "kill", "--device", SECOND_SWAP_DISK, "--size", "8G"];
 const MOVE: &[&str] = &["vswap", "move", "kill", "--to", SCRATCH_DISK, "--no-wait"];
 const DRAIN: &[&str] = &["vswap", "drain", "kill"];
 
 /// Every command that changes areas, by what it does.
-const CREATES: [Way; 3] = [
+const CREATES: [Way; 4] = [
     Way { before: &[], command: GHOST },
+    Way { before: &[], command: ZRAM },
     Way { before: &[], command: VIRTUAL },
     Way {
         before: &[],
         command: &["vswap", "create", "kill", "--device", SECOND_SWAP_DISK, "--size", "8G", "--encrypt"],
     },
 ];
-const GROWS: [Way; 2] = [
+const GROWS: [Way; 3] = [
+    Way { before: &[ZRAM], command: &["ghost", "grow", "kill", "--slots", "256M"] },
     Way { before: &[VIRTUAL], command: &["vswap", "grow", "kill", "--slots", "1G"] },
     Way { before: &[VIRTUAL], command: &["vswap", "grow", "kill", "--device", SCRATCH_DISK] },
 ];
@@ -43,21 +46,26 @@ const MOVES: [Way; 3] = [
     Way { before: &[VIRTUAL, MOVE], command: &["vswap", "move", "kill", "--finish"] },
     Way { before: &[VIRTUAL, MOVE], command: &["vswap", "move", "kill", "--cancel"] },
 ];
-const DRAINS: [Way; 2] = [
+const DRAINS: [Way; 4] = [
+    Way { before: &[ZRAM], command: DRAIN },
+    Way { before: &[ZRAM, DRAIN], command: &["vswap", "drain", "kill", "--undo"] },
     Way { before: &[VIRTUAL], command: DRAIN },
     Way { before: &[VIRTUAL, DRAIN], command: &["vswap", "drain", "kill", "--undo"] },
 ];
-const REMOVES: [Way; 2] = [
+const REMOVES: [Way; 3] = [
     Way { before: &[GHOST], command: &["ghost", "remove", "kill"] },
+    Way { before: &[ZRAM], command: &["ghost", "remove", "kill"] },
     Way { before: &[VIRTUAL], command: &["vswap", "remove", "kill"] },
 ];
 
 /// Every point that such a command passes.
-const POINTS: [&str; 7] = [
+const POINTS: [&str; 9] = [
     "area.note.before",
     "area.noted",
     "area.device.created",
     "area.table.loaded",
+    "area.zram.added",
+    "area.zram.removed",
     "area.step",
     "area.off.begun",
     "area.drain.begun",
@@ -68,12 +76,12 @@ const MOST: u32 = 40;
 
 /// Areas being made, killed at all points and all passings.
 pub(super) fn creating(outcome: &mut Outcome) -> Result<()> {
-    everywhere(&CREATES, &["area.device.created", "area.table.loaded"], outcome)
+    everywhere(&CREATES, &["area.device.created", "area.table.loaded", "area.zram.added"], outcome)
 }
 
 /// Slots and disks being added.
 pub(super) fn growing(outcome: &mut Outcome) -> Result<()> {
-    everywhere(&GROWS, &["area.device.created", "area.table.loaded"], outcome)
+    everywhere(&GROWS, &["area.device.created", "area.table.loaded", "area.zram.added"], outcome)
 }
 
 /// Moves begun, finished, called off.
@@ -88,7 +96,7 @@ pub(super) fn draining(outcome: &mut Outcome) -> Result<()> {
 
 /// Areas being removed.
 pub(super) fn removing(outcome: &mut Outcome) -> Result<()> {
-    everywhere(&REMOVES, &["area.off.begun"], outcome)
+    everywhere(&REMOVES, &["area.off.begun", "area.zram.removed"], outcome)
 }
 
 /// These ways, all points, all passings; beside the points that all commands pass they must pass these.
@@ -108,11 +116,13 @@ fn everywhere(ways: &[Way], own: &[&'static str], outcome: &mut Outcome) -> Resu
 /// For the suite: areas made, grown and removed, killed after some steps, and where a device is half made.
 pub(super) fn at_the_worst_points(outcome: &mut Outcome) -> Result<()> {
     let mut passed = BTreeSet::new();
-    let (ghost, pool, disk, gone) = (&CREATES[0], &CREATES[1], &GROWS[1], &REMOVES[1]);
+    let (ghost, zram, pool, disk) = (&CREATES[0], &CREATES[1], &CREATES[2], &GROWS[2]);
+    let (zram_gone, gone) = (&REMOVES[1], &REMOVES[2]);
     let chosen = [(pool, "area.noted", 1), (pool, "area.step", 4), (pool, "area.step", 9)];
     let more = [(pool, "area.device.created", 4), (gone, "area.step", 2), (gone, "area.off.begun", 1)];
+    let of_zram = [(zram, "area.zram.added", 1), (zram_gone, "area.zram.removed", 1)];
     let last = [(ghost, "area.table.loaded", 1), (disk, "area.step", 2)];
-    for (way, point, nth) in chosen.into_iter().chain(more).chain(last) {
+    for (way, point, nth) in chosen.into_iter().chain(more).chain(of_zram).chain(last) {
         let before = outcome.figures.get("kills").copied();
         kills(way, point, nth..nth + 1, outcome, &mut passed)?;
         outcome
@@ -158,7 +168,7 @@ fn kills(
 }
 
 /// Runs a command with a fault. True when it died of it; false when it did not pass there.
-fn die(arguments: &[&str], fault: &str) -> Result<bool> {
+pub(super) fn die(arguments: &[&str], fault: &str) -> Result<bool> {
     use std::os::unix::process::ExitStatusExt as _;
     let output = Command::new(sibling("swaptier")?).args(arguments).env("SWAPTIER_FAULT", fault).output()?;
     match (output.status.signal(), output.status.code()) {
@@ -175,7 +185,8 @@ fn listed() -> Result<Vec<Value>> {
 
 /// Where the kernel and the list do not say the same.
 fn differences() -> Result<Vec<String>> {
-    let (mut wanted, mut swaps, mut headers, mut faults) = (BTreeSet::new(), 0, 0, Vec::new());
+    let (mut wanted, mut swaps, mut headers, mut over_zram, mut faults) =
+        (BTreeSet::new(), 0, 0, 0, Vec::new());
     for area in listed()? {
         let (record, kind) = (&area["record"], area["record"]["spec"]["kind"].as_str().unwrap_or_default());
         let parts = record["parts"].as_array().map_or(0, Vec::len);
@@ -185,7 +196,10 @@ fn differences() -> Result<Vec<String>> {
             _ => &[],
         };
         wanted.extend(roles.iter().map(|role| format!("swaptier-kill-{role}")));
-        wanted.extend((0..parts).map(|part| format!("swaptier-kill-{part}")));
+        match kind {
+            "zram" => over_zram += parts,
+            _ => wanted.extend((0..parts).map(|part| format!("swaptier-kill-{part}"))),
+        }
         headers += if kind == "ghost" { parts } else { 0 };
         match record["want"].as_str() {
             Some("on") => swaps += parts,
@@ -200,6 +214,9 @@ fn differences() -> Result<Vec<String>> {
     let now = kernel::swaps()?.len();
     if now != swaps {
         faults.push(format!("{now} swap areas, the list says {swaps}"));
+    }
+    if zrams().len() != over_zram {
+        faults.push(format!("zram devices {:?}, the list says {over_zram}", zrams()));
     }
     if loops() != headers {
         faults.push(format!("{} loop devices, the list says {headers}", loops()));

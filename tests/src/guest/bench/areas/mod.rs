@@ -1,17 +1,19 @@
 //! Swap areas of swaptier: what a ghost and a virtual area take and hold, what a move costs, what a killed command leaves,
 //! what an empty slot costs the kernel. The kernel's counters, the pool's own and the raw disks are the referees.
 //!
-//! `ground` the areas by the program's own commands, and what the kernel says of them · `hold` pages in them · `moved`
+//! `ground` the areas by the program's own commands, and what the kernel says of them · `hold` pages in them · `kinds` of ghosts side by side · `moved`
 //! blocks under a load · `full` pools that run full · `lower` what is below a pool, in trouble · `load` far more memory in
 //! use than there is · `emptied` areas drained, and areas that get slots as needed · `secret` what is on the raw disk ·
-//! `killed` commands killed at each of their fault points · `cost` of an empty area.
+//! `killed` commands killed at each of their fault points · `foreign` zram devices of others · `cost` of an empty area.
 
 mod cost;
 mod emptied;
+mod foreign;
 mod full;
 mod ground;
 mod hold;
 mod killed;
+mod kinds;
 mod load;
 mod lower;
 mod moved;
@@ -36,6 +38,7 @@ struct Scenario {
 /// Every scenario. A new one is a function in the file of its subject, and a row here.
 const SCENARIOS: &[Scenario] = &[
     Scenario { name: "ghost", run: hold::ghost },
+    Scenario { name: "ghosts", run: kinds::side_by_side },
     Scenario { name: "virtual", run: hold::virtual_area },
     Scenario { name: "move", run: moved::under_load },
     Scenario { name: "marks", run: full::past_its_marks },
@@ -54,6 +57,7 @@ const SCENARIOS: &[Scenario] = &[
     Scenario { name: "kill-move", run: killed::moving },
     Scenario { name: "kill-drain", run: killed::draining },
     Scenario { name: "kill-remove", run: killed::removing },
+    Scenario { name: "foreign", run: foreign::zram_devices },
     Scenario { name: "cost", run: cost::of_empty_areas },
 ];
 

@@ -2,8 +2,10 @@
 //! to the same end.
 
 use super::*;
-use crate::vswap::found::{Device, DeviceNumber, SwapUse};
-use crate::vswap::{AreaSpec, Owner, Transfer, intended};
+use crate::vswap::found::{Device, DeviceNumber, Holds, SwapUse};
+use crate::vswap::{AreaSpec, OverZram, Owner, Transfer, intended};
+
+mod zrams;
 
 fn disk(path: &str, is_file: bool) -> Disk {
     Disk { path: path.into(), is_file, made: None, metadata_sectors: 4096, data_sectors: 128_000 }
@@ -20,6 +22,7 @@ fn record(name: &str, kind: AreaKind, disks: Vec<Disk>) -> AreaRecord {
         ],
         disks,
         native: None,
+        zram: None,
         transfer: None,
     }
 }
@@ -36,6 +39,7 @@ fn areas() -> Vec<AreaRecord> {
     vec![
         record("ghost", AreaKind::Ghost, vec![]),
         AreaRecord { native: Some("/state".into()), ..record("header", AreaKind::Ghost, vec![]) },
+        AreaRecord { zram: Some(OverZram::default()), ..record("memory", AreaKind::Zram, vec![]) },
         record("main", AreaKind::Virtual, vec![disk("/dev/vda", false), disk("/dev/vdb", false)]),
         encrypted(record("secret", AreaKind::Virtual, vec![disk("/dev/vdc", false)])),
         record("filed", AreaKind::Virtual, vec![made]),
@@ -73,6 +77,7 @@ impl Paper {
     fn path(&self, place: &Place) -> PathBuf {
         match place {
             Place::Path(path) => path.clone(),
+            Place::Zram(name) => zram_node(self.found.zram_named(name).unwrap().0),
             Place::Device(name) => super::super::dm::node(self.found.devices[name].number),
         }
     }
@@ -109,10 +114,17 @@ impl Paper {
             }
             Step::Volume(pool, _) => assert!(self.found.devices.contains_key(pool), "{step}"),
             Step::NonRotational(name) => assert!(self.found.devices.contains_key(name), "{step}"),
-            Step::Header(_, place, _) => {
+            Step::Header(area, place, _) => {
                 assert!(in_use(place, &self.found).is_none(), "{step}: it is in use");
                 let _it_is_there = self.path(place);
+                if let Place::Zram(name) = place {
+                    let number = self.found.zram_named(name).unwrap().0;
+                    let zram = self.found.zrams.get_mut(&number).unwrap();
+                    assert!(zram.size > Bytes(0) && zram.holds == Holds::Nothing, "{step}");
+                    zram.holds = Holds::Header(area.to_string());
+                }
             }
+            Step::Zram(area, step) => zrams::take(self, area, step),
             Step::On(place, priority, _) => {
                 let usage =
                     SwapUse { size: Bytes(1), used: Bytes(0), priority: priority.map_or(-1, i32::from) };
@@ -163,6 +175,7 @@ fn same_end_from_everywhere(start: &Paper) {
         assert_eq!(paper.plan(), [], "killed after {died} steps");
         assert_eq!(paper.intended, whole.intended);
         assert_eq!(paper.found.swaps.len(), whole.found.swaps.len());
+        assert_eq!(paper.found.zrams, whole.found.zrams, "killed after {died} steps");
         assert!(paper.found.devices.keys().eq(whole.found.devices.keys()), "killed after {died} steps");
         assert_eq!(paper.found.files, whole.found.files);
     }
@@ -187,6 +200,7 @@ fn areas_go_without_a_trace_from_wherever_they_were_left() {
         assert!(paper.found.swaps.is_empty());
         assert_eq!(paper.found.devices.is_empty(), want == Want::Gone);
         assert_eq!(paper.found.files.is_empty(), want == Want::Gone);
+        assert_eq!(paper.found.zrams.is_empty(), want == Want::Gone);
     }
 }
 
