@@ -100,6 +100,10 @@ pub(super) const TESTS: &[Test] = &[
         run: areas::a_pool_without_room_for_its_notes_loses_nothing,
     },
     Test { name: "the_gate_over_a_ghost_is_kept_shut", run: gate::the_gate_over_a_ghost_is_kept_shut },
+    Test {
+        name: "the_gate_over_a_zram_ghost_is_kept_shut",
+        run: gate::the_gate_over_a_zram_ghost_is_kept_shut,
+    },
     Test { name: "a_reader_looks_and_does_not_act", run: faces::a_reader_looks_and_does_not_act },
     Test {
         name: "a_way_to_disk_is_closed_by_hand_and_opened_again",
