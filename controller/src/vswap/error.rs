@@ -25,12 +25,12 @@ pub enum AreaError {
         source: io::Error,
     },
     /// zram refused.
-    #[error("{action}: {source} ({hint})")]
+    #[error("{action}: {error} ({hint})")]
     Zram {
         /// What was tried, in the present tense.
         action: &'static str,
-        /// On which file, and the system's answer.
-        source: RootError,
+        /// On which file, and the system's answer. It is in the text: it is no `source`, which would be told once more.
+        error: RootError,
         /// What it may mean, and what to do.
         hint: &'static str,
     },
@@ -65,7 +65,7 @@ impl AreaError {
         let errno = match self {
             AreaError::Dm(error) => error.source.raw_os_error(),
             AreaError::Io { source, .. } => source.raw_os_error(),
-            AreaError::Root(error) | AreaError::Zram { source: error, .. } => error.errno(),
+            AreaError::Root(error) | AreaError::Zram { error, .. } => error.errno(),
             AreaError::State(UndoError::Io { source, .. }) => source.raw_os_error(),
             _ => None,
         };

@@ -12,11 +12,13 @@ struct Kind {
     area: &'static str,
     needs: &'static [&'static str],
     more: &'static [(&'static str, &'static str)],
+    /// A module by which it is had where those are missing.
+    instead: Option<&'static str>,
 }
 
 const KINDS: [Kind; 3] = [
-    Kind { area: "ghost areas", needs: &["dm_mod", "loop"], more: &[] },
-    Kind { area: "zram ghosts", needs: &["zram"], more: &[] },
+    Kind { area: "ghost areas", needs: &["dm_mod", "loop"], more: &[], instead: Some("zram") },
+    Kind { area: "zram ghosts", needs: &["zram"], more: &[], instead: None },
     Kind {
         area: "virtual areas",
         needs: &["dm_mod", "dm_thin_pool"],
@@ -25,6 +27,7 @@ const KINDS: [Kind; 3] = [
             ("dm_crypt", "encryption"),
             ("dm_mirror", "moving to another disk in use"),
         ],
+        instead: None,
     },
 ];
 
@@ -37,6 +40,10 @@ pub(super) fn findings(root: &Root) -> Vec<Finding> {
 fn finding(kind: &Kind, has: &impl Fn(&str) -> bool) -> Finding {
     let lacks: Vec<&str> = kind.needs.iter().copied().filter(|module| !has(module)).collect();
     if !lacks.is_empty() {
+        if let Some(instead) = kind.instead.filter(|module| has(module)) {
+            let says = format!("can be had over {instead} alone: this kernel lacks {}", lacks.join(" and "));
+            return Finding::new(kind.area, Level::Ok, says);
+        }
         let says = format!("cannot be had: this kernel lacks {}", lacks.join(" and "));
         return Finding::new(kind.area, Level::Warn, says).fix("install the kernel's package of modules");
     }
@@ -75,5 +82,7 @@ mod tests {
         assert_eq!(says(&fake)[0], "can be had");
         fake.write("sys/module/zram/parameters/num_devices", "0\n");
         assert_eq!(says(&fake)[1], "can be had");
+        fake.remove("lib/modules/6.12.1/modules.builtin");
+        assert_eq!(says(&fake)[0], "can be had over zram alone: this kernel lacks loop");
     }
 }

@@ -130,7 +130,7 @@ impl Hands<'_> {
 }
 
 fn failed(action: &'static str, hint: &'static str) -> impl FnOnce(RootError) -> AreaError {
-    move |source| AreaError::Zram { action, source, hint }
+    move |error| AreaError::Zram { action, error, hint }
 }
 
 /// Changes what is noted of an area's devices, on disk too.
