@@ -242,9 +242,9 @@ impl Probes {
     /// How long swap-ins took; those of a removed cgroup count for the one that answers for it.
     fn swap_ins(&self) -> Option<BTreeMap<CgroupId, Latency>> {
         let mut all = BTreeMap::new();
-        for latency in self.timing.known()?.values() {
+        for latency in self.timing.known()? {
             let id = self.family.home(CgroupId(latency.id));
-            all.entry(id).and_modify(|sum: &mut Latency| *sum = sum.plus(latency)).or_insert(*latency);
+            all.entry(id).and_modify(|sum: &mut Latency| *sum = sum.plus(&latency)).or_insert(latency);
         }
         Some(all)
     }

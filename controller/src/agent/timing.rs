@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use swaptier_common::latency::Latency;
+use swaptier_common::latency::{Latency, Spread};
+use swaptier_policies::CgroupId;
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -18,7 +19,30 @@ pub(super) struct Timing {
     hooks: Hooks,
     choice: TimeSwapIns,
     state: State,
-    known: BTreeMap<u16, Latency>,
+    measured: Measured,
+}
+
+/// Durations by index, and those of cgroups whose index another one has by now: the host's sums must not fall.
+#[derive(Default)]
+struct Measured {
+    now: BTreeMap<u16, Latency>,
+    gone: Latency,
+}
+
+impl Measured {
+    fn take(&mut self, now: BTreeMap<u16, Latency>) {
+        let is_gone =
+            |(owner, before): &(&u16, &Latency)| now.get(*owner).is_none_or(|now| now.id != before.id);
+        self.gone = self.now.iter().filter(is_gone).fold(self.gone, |sum, (_, before)| sum.plus(before));
+        self.now = now;
+    }
+
+    /// Of each cgroup by itself; those that are gone are the root's.
+    fn all(&self) -> impl Iterator<Item = Latency> {
+        let gone = Latency { id: CgroupId::ROOT.0, ..self.gone };
+        let is_any = [gone.zswap, gone.disk] != [Spread::default(); 2];
+        self.now.values().copied().chain(is_any.then_some(gone))
+    }
 }
 
 enum State {
@@ -33,7 +57,7 @@ enum State {
 
 impl Timing {
     pub(super) fn new(hooks: Hooks, choice: TimeSwapIns) -> Self {
-        Self { hooks, choice, state: State::Unasked, known: BTreeMap::new() }
+        Self { hooks, choice, state: State::Unasked, measured: Measured::default() }
     }
 
     /// Sees to it that swap-ins are timed as long as somebody looks, and takes in what was measured.
@@ -61,7 +85,7 @@ impl Timing {
     fn run(&mut self, mut timer: Timer, is_wanted: bool) -> State {
         // What was measured last is still to be read when it ends.
         let done = match is_wanted || timer.is_running() {
-            true => timer.run(is_wanted).and_then(|()| timer.read()).map(|known| self.known = known),
+            true => timer.run(is_wanted).and_then(|()| timer.read()).map(|now| self.measured.take(now)),
             false => Ok(()),
         };
         match done {
@@ -75,14 +99,34 @@ impl Timing {
         matches!(&self.state, State::Ready(timer) if timer.is_running())
     }
 
-    /// The histograms of every cgroup by itself, by its index; `None`: nothing was ever timed.
-    pub(super) fn known(&self) -> Option<&BTreeMap<u16, Latency>> {
-        let is_any = self.is_running() || !self.known.is_empty();
-        is_any.then_some(&self.known)
+    /// The histograms of every cgroup by itself; `None`: nothing was ever timed.
+    pub(super) fn known(&self) -> Option<impl Iterator<Item = Latency>> {
+        let is_any = self.is_running() || self.measured.all().next().is_some();
+        is_any.then(|| self.measured.all())
     }
 }
 
 fn refused(error: &dyn std::fmt::Display) -> State {
     tracing::warn!(%error, "swap-ins are not timed");
     State::Refused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cgroup_took_is_the_roots_once_its_index_is_anothers() {
+        let latency = |id, sum_micros| {
+            let zswap = Spread { sum_micros, ..Spread::default() };
+            Latency { id, zswap, ..Latency::default() }
+        };
+        let mut measured = Measured::default();
+        measured.take(BTreeMap::from([(5, latency(50, 10)), (6, latency(60, 20))]));
+        assert_eq!(measured.all().count(), 2);
+        measured.take(BTreeMap::from([(5, latency(51, 1)), (6, latency(60, 25))]));
+        let sums: Vec<(u64, u64)> = measured.all().map(|it| (it.id, it.zswap.sum_micros)).collect();
+        // 10 of the first one stay: 36 in all, where there were 30 before.
+        assert_eq!(sums, [(51, 1), (60, 25), (CgroupId::ROOT.0, 10)]);
+    }
 }
