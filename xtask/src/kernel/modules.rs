@@ -148,11 +148,13 @@ fn normal(name: &str) -> String {
 
 fn unpack(from: &Path, to: &Path) -> Result<()> {
     let extension = from.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let unfinished = to.with_extension("unfinished");
+    // Another run may unpack the same at this moment: each its own file, and the last one stays.
+    let unfinished = to.with_extension(format!("unfinished-{}", std::process::id()));
+    let named = || fs::rename(&unfinished, to).with_context(|| format!("naming {}", to.display()));
     let program = match extension {
         "ko" => {
-            fs::copy(from, to).with_context(|| format!("copying {}", from.display()))?;
-            return Ok(());
+            fs::copy(from, &unfinished).with_context(|| format!("copying {}", from.display()))?;
+            return named();
         }
         "xz" => "xz",
         "zst" => "zstd",
@@ -171,7 +173,7 @@ fn unpack(from: &Path, to: &Path) -> Result<()> {
     if !status.success() {
         bail!("{program} could not unpack {}", from.display());
     }
-    fs::rename(&unfinished, to).with_context(|| format!("naming {}", to.display()))
+    named()
 }
 
 fn read(path: &Path) -> Result<String> {
