@@ -11,7 +11,7 @@ use super::process::{Process, ending, sibling};
 use crate::workload::{Answer, Report};
 
 /// Filling, one command or the closing verification may take this long under emulation while everything swaps.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running `swaptier-workload`.
 #[derive(Debug)]
