@@ -120,7 +120,6 @@ pub(super) fn swap_ins_are_timed_by_tier_while_somebody_looks() -> Result<()> {
         let (_, program) = bpf::loaded(name).with_context(|| format!("{name} is not loaded"))?;
         ensure!(above(name, program).is_none(), "{name} takes too much");
     }
-    let mut means = Vec::new();
     for (cgroup, work, tier, other) in
         [(&compressed, &mut in_zswap, "zswap", "disk"), (&direct, &mut on_disk, "disk", "zswap")]
     {
@@ -140,10 +139,14 @@ pub(super) fn swap_ins_are_timed_by_tier_while_somebody_looks() -> Result<()> {
             timed.abs_diff(faults) <= faults / 20 && elsewhere <= faults / 20,
             "{seen} of {faults} faults"
         );
-        let mean = seen[tier]["sum_seconds"].as_f64().unwrap_or_default() / timed as f64;
-        means.push(mean);
+        // Which of the two is sooner is the machine's affair: an emulated disk is memory. A bucket says when at least.
+        let least = least_seconds(&seen[tier]);
+        let sum = seen[tier]["sum_seconds"].as_f64().unwrap_or_default();
+        ensure!(
+            least <= sum && sum < 2.0 * least + 1e-6 * timed as f64,
+            "{sum} s in all, and {least} s by the buckets"
+        );
     }
-    ensure!(means[0] < means[1], "a page of the disk came sooner than one of zswap: {means:?} s");
     wait_for("the timing to end", Duration::from_secs(40), || Ok(!is_timed_by_kernel()?))?;
     in_zswap.finish()?;
     on_disk.finish()?;
@@ -155,8 +158,19 @@ fn is_timed_by_kernel() -> Result<bool> {
 }
 
 fn count(swap_ins: &Value, tier: &str) -> u64 {
-    let buckets = swap_ins[tier]["swap_ins"].as_array().into_iter().flatten();
-    buckets.filter_map(Value::as_u64).sum()
+    buckets(&swap_ins[tier]).map(|(_, count)| count).sum()
+}
+
+/// Durations, each bucket with where it begins in microseconds.
+fn buckets(durations: &Value) -> impl Iterator<Item = (u64, u64)> {
+    let counts = durations["swap_ins"].as_array().into_iter().flatten().filter_map(Value::as_u64);
+    let begins = std::iter::once(0).chain((0..).map(|nth| 1 << nth));
+    begins.zip(counts)
+}
+
+/// What all of them took together at least: twice that is the most, but for those below a microsecond.
+fn least_seconds(durations: &Value) -> f64 {
+    buckets(durations).map(|(begin, count)| begin as f64 * count as f64 / 1e6).sum()
 }
 
 /// What the agent says of one cgroup, over its socket.
