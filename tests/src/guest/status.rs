@@ -91,10 +91,10 @@ pub struct Round {
     pub asked_pages: u64,
     /// Pages written back in this cgroup.
     pub written_pages: u64,
-    /// Age of the oldest page written, when it was written.
+    /// Of them, those that had been in zswap for as long as the policy asks.
+    pub cold_pages: u64,
+    /// No page written was older than this.
     pub oldest_seconds: u64,
-    /// Age of the youngest page written, when it was written.
-    pub youngest_seconds: u64,
     /// Pages written back in any other cgroup meanwhile.
     pub sibling_pages: u64,
     /// Pages of any LRU of the cgroup that were reclaimed meanwhile.
