@@ -1,14 +1,14 @@
 //! What this kernel offers: prototypes of the functions that could be watched and offsets of the members the
 //! probes read, all from `/sys/kernel/btf/vmlinux`. Reads, decides nothing.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::OnceLock};
 
 use btf_rs::{Btf, Type};
 
 use super::HookError;
 
 /// The kernel's own type information.
-pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
+const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Functions the probes may be attached to, on any kernel, or whose presence tells how others are called.
 pub const FUNCTIONS: [&str; 21] = [
@@ -97,11 +97,20 @@ const STRUCTURES: [(&str, &str); 3] =
 /// The kernel's function that gives an address a type (kernel/bpf/helpers.c).
 const CAST: &str = "bpf_rdonly_cast";
 
-/// Reads the facts of the running kernel.
+/// The facts of the kernel that runs, read once: an index of a hundred thousand types is made for it.
 ///
 /// # Errors
 /// No BTF, or a structure member is missing.
-pub fn read_facts(path: &Path) -> Result<Facts, HookError> {
+pub fn running() -> Result<&'static Facts, HookError> {
+    static FACTS: OnceLock<Facts> = OnceLock::new();
+    if let Some(known) = FACTS.get() {
+        return Ok(known);
+    }
+    let facts = read_facts(Path::new(VMLINUX_BTF))?;
+    Ok(FACTS.get_or_init(|| facts))
+}
+
+fn read_facts(path: &Path) -> Result<Facts, HookError> {
     let btf = Btf::from_file(path).map_err(|source| HookError::Btf { path: path.to_owned(), source })?;
     let functions =
         FUNCTIONS.iter().filter_map(|name| Some(((*name).to_owned(), prototype(&btf, name)?))).collect();

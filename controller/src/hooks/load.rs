@@ -22,10 +22,11 @@ use swaptier_common::{
 use super::{
     HookError,
     coverage::{At, Attach, Coverage, cover},
-    facts::{Facts, VMLINUX_BTF, read_facts},
+    facts::{self, Facts},
     links::{Pinned, Sets},
     misses::recursion_misses,
     preempt::Preemption,
+    symbols::zswap_list_lru,
 };
 use crate::fault;
 
@@ -128,12 +129,12 @@ impl Hooks {
     /// # Errors
     /// What the kernel lacks or refuses; nothing is left pinned then.
     pub fn load(&self) -> Result<Loaded, HookError> {
-        let facts = read_facts(Path::new(VMLINUX_BTF))?;
+        let facts = facts::running()?;
         let coverage =
-            cover(&facts, self.preemption).map_err(|missing| HookError::Uncovered(missing.join(", ")))?;
+            cover(facts, self.preemption).map_err(|missing| HookError::Uncovered(missing.join(", ")))?;
         let zswap_lru = zswap_list_lru()?;
         let btf = Btf::from_sys_fs().map_err(|source| HookError::Object(source.into()))?;
-        let build = self.build(&facts, zswap_lru, &coverage);
+        let build = self.build(facts, zswap_lru, &coverage);
         let (sets, pins) = (Sets::below(&self.pins), self.pins.clone());
         let is_kept = sets.is_any_complete() && has_maps(&self.pins, self.directory_pages);
         if is_kept && let Some(links) = sets.adopt(build, &coverage.attach) {
@@ -151,7 +152,7 @@ impl Hooks {
         let copies = if self.preemption > Preemption::Never { COPIES.as_slice() } else { [ALONE].as_slice() };
         for (nth, copy) in copies.iter().enumerate() {
             let left = copies.len() - nth;
-            let done = self.object(&facts, zswap_lru, (*copy, [1, 1]), &btf).and_then(|mut ebpf| {
+            let done = self.object(facts, zswap_lru, (*copy, [1, 1]), &btf).and_then(|mut ebpf| {
                 for attach in loaded.coverage.attach.iter().filter(|attach| left <= attach.copies) {
                     load_program(&mut ebpf, attach, &btf)?;
                 }
@@ -398,23 +399,6 @@ pub fn remove_pins(pins: &Path) -> Result<(), HookError> {
     Ok(())
 }
 
-/// The address of zswap's list of entries, from /proc/kallsyms.
-pub(super) fn zswap_list_lru() -> Result<u64, HookError> {
-    let symbols = fs::read_to_string("/proc/kallsyms").map_err(|_unreadable| HookError::Symbol)?;
-    parse_symbol(&symbols, "zswap_list_lru").ok_or(HookError::Symbol)
-}
-
-fn parse_symbol(symbols: &str, wanted: &str) -> Option<u64> {
-    symbols
-        .lines()
-        .map(|line| line.split_ascii_whitespace())
-        .find_map(|mut words| {
-            let (address, _kind, name) = (words.next()?, words.next()?, words.next()?);
-            (name == wanted).then(|| u64::from_str_radix(address, 16).ok())?
-        })
-        .filter(|address| *address != 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -432,13 +416,5 @@ mod tests {
         let (before, after) = (calls(OBJECT, CAST as u32), with_casts(OBJECT, 0x1234_5678));
         assert!(before > 5, "{before}");
         assert_eq!((calls(&after, CAST as u32), calls(&after, 0x1234_5678)), (0, before));
-    }
-
-    #[test]
-    fn a_hidden_address_is_no_address() {
-        let shown = "ffffffffa0000000 t other\nffffffffb1234560 b zswap_list_lru\n";
-        assert_eq!(parse_symbol(shown, "zswap_list_lru"), Some(0xffff_ffff_b123_4560));
-        assert_eq!(parse_symbol("0000000000000000 b zswap_list_lru\n", "zswap_list_lru"), None);
-        assert_eq!(parse_symbol("ffffffffb1234560 b zswap_list_lru_other\n", "zswap_list_lru"), None);
     }
 }

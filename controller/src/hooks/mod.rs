@@ -1,7 +1,7 @@
 //! The kernel side of the shadow map, seen from user space: which functions to watch on this kernel, where the
 //! members of its structures are, loading, attaching, and how many events the kernel skipped.
 //!
-//! `facts` reads BTF, `coverage` decides (pure), `load` acts, `links` keeps what is attached for the next agent, `timer` times
+//! `facts` reads BTF, `symbols` addresses, `coverage` decides (pure), `load` acts, `links` keeps what is attached for the next agent, `timer` times
 //! swap-ins while somebody looks. What the probes write is read by `map`.
 
 pub mod coverage;
@@ -10,6 +10,7 @@ mod links;
 pub mod load;
 mod misses;
 mod preempt;
+pub(crate) mod symbols;
 mod timer;
 
 use std::path::PathBuf;

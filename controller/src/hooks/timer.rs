@@ -3,7 +3,7 @@
 //!
 //! They read the shadow map and never change it. Caller: the agent's `timing`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use aya::{Btf, Ebpf, maps::HashMap, programs::links::FdLink};
 use swaptier_common::{
@@ -14,8 +14,9 @@ use swaptier_common::{
 use super::{
     HookError, Hooks,
     coverage::{Attach, timing},
-    facts::{VMLINUX_BTF, read_facts},
-    load::{attach_program, load_program, zswap_list_lru},
+    facts,
+    load::{attach_program, load_program},
+    symbols::zswap_list_lru,
 };
 
 /// Where the programs leave their histograms.
@@ -36,11 +37,11 @@ impl Hooks {
     /// # Errors
     /// What the kernel lacks or refuses.
     pub fn timer(&self) -> Result<Timer, HookError> {
-        let facts = read_facts(Path::new(VMLINUX_BTF))?;
-        let attach = timing(&facts).ok_or_else(|| HookError::Uncovered("swap-ins of a fault".to_owned()))?;
+        let facts = facts::running()?;
+        let attach = timing(facts).ok_or_else(|| HookError::Uncovered("swap-ins of a fault".to_owned()))?;
         let btf = Btf::from_sys_fs().map_err(|source| HookError::Object(source.into()))?;
         let timed = [TIMED_FAULTS, TIMED_CGROUPS];
-        let mut ebpf = self.object(&facts, zswap_list_lru()?, (ALONE, timed), &btf)?;
+        let mut ebpf = self.object(facts, zswap_list_lru()?, (ALONE, timed), &btf)?;
         attach.iter().try_for_each(|attach| load_program(&mut ebpf, attach, &btf))?;
         Ok(Timer { ebpf, attach, links: Vec::new() })
     }

@@ -14,7 +14,6 @@ use swaptier_policies::Bytes;
 use crate::sense::{SwapArea, ZswapParameters};
 
 pub use judge::judge;
-pub(crate) use read::has_symbol;
 pub use read::read;
 
 /// What was seen of the host. Nothing here is a judgement.

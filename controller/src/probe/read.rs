@@ -1,20 +1,11 @@
 //! Looking at the host. Everything that can fail becomes a fact; nothing is decided here.
 
-use std::{
-    fs::File,
-    io::{BufRead as _, BufReader},
-};
-
 use swaptier_policies::Bytes;
 
 use super::{Facts, HookFacts, capabilities};
 use crate::{
     act::writeback,
-    hooks::{
-        coverage::cover,
-        facts::{VMLINUX_BTF, read_facts},
-        preemption,
-    },
+    hooks::{coverage::cover, facts, preemption, symbols::zswap_list_lru},
     root::{CGROUP_ROOT, Root, cgroup_file},
     sense::{self, zswap::PARAMETERS},
 };
@@ -77,28 +68,18 @@ fn hooks(root: &Root) -> HookFacts {
     if !root.is_system() {
         return HookFacts::NotLookedAt;
     }
-    let facts = match read_facts(&root.host_path(VMLINUX_BTF)) {
+    let facts = match facts::running() {
         Ok(facts) => facts,
         Err(error) => return HookFacts::Unreadable(error.to_string()),
     };
-    match cover(&facts, preemption(root)) {
+    match cover(facts, preemption(root)) {
         Ok(coverage) => HookFacts::Covered {
             programs: coverage.attach.len(),
             lost: coverage.lost,
-            has_symbol: has_symbol(root, "zswap_list_lru"),
+            has_symbol: zswap_list_lru().is_ok(),
         },
         Err(missing) => HookFacts::Uncovered(missing),
     }
-}
-
-/// Whether `/proc/kallsyms` shows an address for this name. The file has some 200,000 lines, so it is read line by line.
-pub(crate) fn has_symbol(root: &Root, wanted: &str) -> bool {
-    let Ok(symbols) = File::open(root.host_path("proc/kallsyms")) else { return false };
-    BufReader::new(symbols).lines().map_while(Result::ok).any(|line| {
-        let mut words = line.split_ascii_whitespace();
-        let address = words.next().unwrap_or_default();
-        words.nth(1) == Some(wanted) && address.bytes().any(|digit| digit != b'0')
-    })
 }
 
 #[cfg(test)]
@@ -135,17 +116,5 @@ mod tests {
     #[test]
     fn another_file_system_on_the_same_folder_is_no_bpffs() {
         assert!(!has_bpffs("tmpfs /sys/fs/bpf tmpfs rw 0 0\nbpf /mnt bpf rw 0 0\n"));
-    }
-
-    #[test]
-    fn a_hidden_address_is_no_address() {
-        let fake = FakeRoot::empty();
-        fake.write(
-            "proc/kallsyms",
-            "0000000000000000 b zswap_list_lru\nffffffff81000000 T zswap_list_lru_x\n",
-        );
-        assert!(!has_symbol(fake.root(), "zswap_list_lru"));
-        fake.write("proc/kallsyms", "ffffffff81000000 T other\nffffffff82345678 b zswap_list_lru\n");
-        assert!(has_symbol(fake.root(), "zswap_list_lru"));
     }
 }
