@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::guest::agent::{Agent, swaptier, swaptier_json};
 use crate::guest::bench::writeback::{self, MISS_ON_A_BUSY_HOST};
 use crate::guest::cgroup::Cgroup;
+use crate::guest::demo;
 use crate::guest::kernel::page_size;
 use crate::guest::knobs::Knobs;
 use crate::guest::policies::Policies;
@@ -17,6 +18,13 @@ use crate::guest::stage::Stage;
 use crate::guest::status::Status;
 use crate::guest::wait::wait_for;
 use crate::guest::workload::Workload;
+
+/// What a newcomer runs first.
+pub(super) fn the_demo_holds_in_all_its_claims() -> Result<()> {
+    let holds = demo::run(demo::Options { limit: Duration::from_secs(120), redraw: false })?;
+    ensure!(holds, "a claim does not hold: the table above says which");
+    Ok(())
+}
 
 /// In quiet phases the map's sums are the kernel's: after storing, loading, rewriting, freeing and writing back.
 pub(super) fn map_equals_memory_stat() -> Result<()> {

@@ -122,6 +122,7 @@ pub(super) const TESTS: &[Test] = &[
         name: "a_recorded_demotion_decides_again_to_the_same_plans",
         run: recording::a_recorded_demotion_decides_again_to_the_same_plans,
     },
+    Test { name: "the_demo_holds_in_all_its_claims", run: agent::the_demo_holds_in_all_its_claims },
     Test { name: "doctor_finds_this_kernel_fit", run: agent::doctor_finds_this_kernel_fit },
 ];
 
