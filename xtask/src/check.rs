@@ -13,7 +13,7 @@ use crate::lines::Lines;
 use crate::{binaries, ebpf, paths, promtool, say, setup, tmux};
 
 /// Kernels every change is tested on, and which guest tests: all on the newest; on the oldest long-term one all but those of
-/// what is ours alone; on the one between those of the map, which rest on each kernel's own functions, but the long ones of
+/// what is ours alone (below); on the one between those of the map, which rest on each kernel's own functions, but the long ones of
 /// its memory and its succession; and one that must be refused, which costs little more than its boot.
 const KERNELS: [(&str, Option<&str>, &[&str]); 4] = [
     ("6.12", None, &OURS_ALONE),

@@ -1,8 +1,8 @@
 //! The kernel side of the shadow map, seen from user space: which functions to watch on this kernel, where the
 //! members of its structures are, loading, attaching, and how many events the kernel skipped.
 //!
-//! `facts` reads BTF, `symbols` addresses, `coverage` decides (pure), `load` acts, `links` keeps what is attached for the next agent, `timer` times
-//! swap-ins while somebody looks. What the probes write is read by `map`.
+//! `facts` reads BTF, `symbols` addresses, `coverage` decides (pure), `load` acts, `links` keeps what is attached for the
+//! next agent, `timer` times swap-ins while somebody looks. What the probes write is read by `map`.
 
 pub mod coverage;
 pub mod facts;
