@@ -37,6 +37,8 @@ pub struct Control {
     pub stores_refused: u64,
     /// When `written_back_pages` reaches this, the agent is woken once; 0 means never.
     pub written_back_alarm: u64,
+    /// Pages that were found in zswap at the end of their swap-out: the program that sees them stored had been skipped.
+    pub stores_found: u64,
 }
 
 #[cfg(feature = "user")]

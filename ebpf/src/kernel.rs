@@ -52,6 +52,16 @@ offsets! {
     SWAP_INFO_TYPE,
     /// `swap_info_struct.max`
     SWAP_INFO_MAX,
+    /// Bytes of a `struct xarray`
+    XARRAY_SIZE,
+    /// `xarray.xa_head`
+    XARRAY_HEAD,
+    /// `xa_node.shift`
+    XA_NODE_SHIFT,
+    /// `xa_node.slots`
+    XA_NODE_SLOTS,
+    /// Slots of a node, a power of two
+    XA_SLOTS,
 }
 
 /// Address of the kernel's `zswap_list_lru`.

@@ -20,6 +20,7 @@ mod reclaim;
 mod shadow;
 mod swapin;
 mod swapout;
+mod tree;
 mod zswap;
 
 #[panic_handler]

@@ -1,7 +1,7 @@
 //! Swap-out: a slot is allocated, a folio is written, data goes to the device (mm/page_io.c, mm/swapfile.c).
 //!
 //! Nothing tells of a page of zeros: it is what a swap-out has neither given to zswap nor to the device, and its end finds
-//! that out.
+//! that out. So it also finds what zswap was given while the kernel skipped the program that would have seen it.
 
 use core::mem::offset_of;
 
@@ -22,6 +22,8 @@ use crate::{
     shadow::{
         Each, Place, add, control, count_age, count_drop, counters, counters_of, each, now, peek, ring,
     },
+    tree::find,
+    zswap::stored,
 };
 
 /// `folio_alloc_swap(folio, gfp)` returned (6.18).
@@ -136,8 +138,8 @@ fn ended(folio: *const u8, returned: i32) -> Option<()> {
 /// Most go to zswap and need none of this.
 #[inline(always)]
 fn settle(folio: *const u8, place: Place, is_written: bool) -> Option<()> {
-    let owner = Owner::of_folio(folio);
-    let mut end = End { place, is_written, owner: owner.index, now: now(), pages: 0 };
+    let (entry, owner) = (folio_entry(folio), Owner::of_folio(folio));
+    let mut end = End { entry, place, is_written, owner, now: now(), pages: 0 };
     each(folio_pages(folio), &mut end);
     if is_written {
         add(counters_of(owner)?, offset_of!(Counters, zero_pages), end.pages);
@@ -146,29 +148,55 @@ fn settle(folio: *const u8, place: Place, is_written: bool) -> Option<()> {
 }
 
 struct End {
+    entry: u64,
     place: Place,
     is_written: bool,
-    owner: u16,
+    owner: Owner,
     now: u64,
     /// Pages of zeros, where it is written.
     pages: u64,
 }
 
+impl End {
+    /// Whether the map has said already where the page is.
+    #[inline(always)]
+    fn is_settled(&self, old: Word) -> bool {
+        match old.state() {
+            State::Folio => !self.is_written,
+            State::Zswap => self.is_written,
+            // What was there before this swap-out has been read back, or the page would not be in memory.
+            State::Phys => self.is_written && !old.has(LOADED),
+            // Of a page that was all zero before, only one copy may say so again.
+            State::Zero => self.is_written && is_second(),
+            State::Free | State::Unknown => false,
+        }
+    }
+
+    /// Enters the page if zswap has it: the program that sees pages stored was skipped then.
+    #[inline(always)]
+    fn is_in_zswap(&self, nth: u32) -> bool {
+        let found = find(self.entry + u64::from(nth));
+        if found == 0 {
+            return false;
+        }
+        if stored(found, self.owner).is_some()
+            && let Some(control) = control()
+        {
+            add(control, offset_of!(Control, stores_found), 1);
+        }
+        true
+    }
+}
+
 impl Each for End {
     #[inline(always)]
     fn nth(&mut self, nth: u32) {
+        if self.is_settled(self.place.get(nth)) || self.is_written && self.is_in_zswap(nth) {
+            return;
+        }
         let changed = self.place.change(nth, |old| {
-            let is_settled = match old.state() {
-                State::Folio => !self.is_written,
-                State::Zswap => self.is_written,
-                // What was there before this swap-out has been read back, or the page would not be in memory.
-                State::Phys => self.is_written && !old.has(LOADED),
-                // Of a page that was all zero before, only one copy may say so again.
-                State::Zero => self.is_written && is_second(),
-                State::Free | State::Unknown => false,
-            };
             let state = if self.is_written { State::Zero } else { State::Folio };
-            (!is_settled).then(|| Word::new(state, 0, self.owner, self.now))
+            (!self.is_settled(old)).then(|| Word::new(state, 0, self.owner.index, self.now))
         });
         if let Some(old) = changed {
             self.pages += 1;

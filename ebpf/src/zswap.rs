@@ -28,7 +28,7 @@ pub fn list_lru_add(ctx: FEntryContext) -> i32 {
     if lru as u64 == ZSWAP_LIST_LRU.load() {
         let item: u64 = ctx.arg(1);
         if !is_seen_to(NOTE, item)
-            && let Some(entry) = stored(item, ctx.arg(3))
+            && let Some(entry) = added(item, ctx.arg(3))
             && let Some(notes) = notes()
         {
             write(notes, offset_of!(Notes, in_zswap), entry);
@@ -40,13 +40,18 @@ pub fn list_lru_add(ctx: FEntryContext) -> i32 {
 
 /// The swap entry that was entered now.
 #[inline(always)]
-fn stored(item: u64, memcg: *const u8) -> Option<u64> {
-    let entry = cast(item.wrapping_sub(u64::from(ZSWAP_ENTRY_LRU.load())), &ZSWAP_ENTRY);
-    // SAFETY: an item of this list is the member of an entry.
+fn added(item: u64, memcg: *const u8) -> Option<u64> {
+    stored(item.wrapping_sub(u64::from(ZSWAP_ENTRY_LRU.load())), Owner::of_memcg(memcg))
+}
+
+/// Enters the page of the `struct zswap_entry` at this address; the swap entry that was entered now.
+#[inline(always)]
+pub(crate) fn stored(entry: u64, owner: Owner) -> Option<u64> {
+    let entry = cast(entry, &ZSWAP_ENTRY);
+    // SAFETY: callers have it from zswap's list or tree, and a bad address reads as zeroes.
     let (swpentry, length) =
         unsafe { (load(entry, &ZSWAP_ENTRY_SWPENTRY), u64::from(load::<u32>(entry, &ZSWAP_ENTRY_LENGTH))) };
     let place = Place::of(swpentry, true)?;
-    let owner = Owner::of_memcg(memcg);
     let now = now();
     // What was there is dropped by now, with or without a look at it. What looks the same and is as young is the same: a
     // copy before this one has entered it.

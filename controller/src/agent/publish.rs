@@ -155,6 +155,7 @@ impl Agent {
             drift_pages,
             repaired_pages: view.repaired,
             recursion_misses: view.recursion_misses,
+            found_stores: health.stores_found,
             missed_events: health.missed_frames + health.missed_areas + health.missed_cgroups,
         }
     }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::OnceLock};
 
-use btf_rs::{Btf, Type};
+use btf_rs::{Btf, Struct, Type};
 
 use super::HookError;
 
@@ -69,7 +69,7 @@ pub struct Facts {
 }
 
 /// Global of the probes ← path of the member: structure, then members, through anonymous ones.
-const OFFSETS: [(&str, &str, &[&str]); 15] = [
+const OFFSETS: [(&str, &str, &[&str]); 18] = [
     ("ZSWAP_ENTRY_LRU", "zswap_entry", &["lru"]),
     ("ZSWAP_ENTRY_SWPENTRY", "zswap_entry", &["swpentry"]),
     ("ZSWAP_ENTRY_LENGTH", "zswap_entry", &["length"]),
@@ -85,6 +85,9 @@ const OFFSETS: [(&str, &str, &[&str]); 15] = [
     ("FOLIO_NR_PAGES", "folio", &["_nr_pages"]),
     ("SWAP_INFO_TYPE", "swap_info_struct", &["type"]),
     ("SWAP_INFO_MAX", "swap_info_struct", &["max"]),
+    ("XARRAY_HEAD", "xarray", &["xa_head"]),
+    ("XA_NODE_SHIFT", "xa_node", &["shift"]),
+    ("XA_NODE_SLOTS", "xa_node", &["slots"]),
 ];
 
 /// Members that older kernels call otherwise.
@@ -126,6 +129,10 @@ fn read_facts(path: &Path) -> Result<Facts, HookError> {
         let id = id(&btf, structure, |found| matches!(found, Type::Struct(body) if !body.members.is_empty()));
         globals.insert(global, id.ok_or_else(|| HookError::Member(format!("struct {structure}")))?);
     }
+    let size = structure(&btf, "xarray").map(|found| found.size() as u32);
+    globals.insert("XARRAY_SIZE", size.ok_or_else(|| HookError::Member("struct xarray".into()))?);
+    let slots = elements(&btf, "xa_node", "slots").filter(|slots| slots.is_power_of_two());
+    globals.insert("XA_SLOTS", slots.ok_or_else(|| HookError::Member("xa_node.slots[]".into()))?);
     let cast = id(&btf, CAST, |found| matches!(found, Type::Func(_)));
     let cast = cast.ok_or_else(|| HookError::Member(format!("{CAST}()")))?;
     let head = enumerator(&btf, "pageflags", "PG_head");
@@ -170,14 +177,26 @@ fn plain(btf: &Btf, mut found: Type) -> Option<Type> {
     }
 }
 
+/// The structure of this name that has members.
+fn structure(btf: &Btf, name: &str) -> Option<Struct> {
+    btf.resolve_types_by_name(name).ok()?.into_iter().find_map(|found| match found {
+        Type::Struct(body) if !body.members.is_empty() => Some(body),
+        _ => None,
+    })
+}
+
+/// Elements of a member that is an array.
+fn elements(btf: &Btf, structure: &str, member: &str) -> Option<u32> {
+    let (_, Type::Array(array)) = descend(btf, &Type::Struct(self::structure(btf, structure)?), member)?
+    else {
+        return None;
+    };
+    Some(array.len() as u32)
+}
+
 /// Byte offset of `structure.a.b…`; anonymous members are looked through.
 fn member_offset(btf: &Btf, structure: &str, members: &[&str]) -> Option<u32> {
-    let start = btf
-        .resolve_types_by_name(structure)
-        .ok()?
-        .into_iter()
-        .find(|found| matches!(found, Type::Struct(body) if !body.members.is_empty()))?;
-    let (mut found, mut bits) = (start, 0);
+    let (mut found, mut bits) = (Type::Struct(self::structure(btf, structure)?), 0);
     for member in members {
         let (offset, next) = descend(btf, &found, member)?;
         bits += offset;

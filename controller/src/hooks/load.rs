@@ -26,7 +26,7 @@ use super::{
     links::{Pinned, Sets},
     misses::recursion_misses,
     preempt::Preemption,
-    symbols::zswap_list_lru,
+    symbols::{self, Zswap},
 };
 use crate::fault;
 
@@ -130,11 +130,11 @@ impl Hooks {
     /// What the kernel lacks or refuses; nothing is left pinned then.
     pub fn load(&self) -> Result<Loaded, HookError> {
         let facts = facts::running()?;
-        let coverage =
-            cover(facts, self.preemption).map_err(|missing| HookError::Uncovered(missing.join(", ")))?;
-        let zswap_lru = zswap_list_lru()?;
+        let zswap = symbols::zswap()?;
+        let coverage = cover(facts, zswap.trees != 0, self.preemption)
+            .map_err(|missing| HookError::Uncovered(missing.join(", ")))?;
         let btf = Btf::from_sys_fs().map_err(|source| HookError::Object(source.into()))?;
-        let build = self.build(facts, zswap_lru, &coverage);
+        let build = self.build(facts, zswap, &coverage);
         let (sets, pins) = (Sets::below(&self.pins), self.pins.clone());
         let is_kept = sets.is_any_complete() && has_maps(&self.pins, self.directory_pages);
         if is_kept && let Some(links) = sets.adopt(build, &coverage.attach) {
@@ -152,7 +152,7 @@ impl Hooks {
         let copies = if self.preemption > Preemption::Never { COPIES.as_slice() } else { [ALONE].as_slice() };
         for (nth, copy) in copies.iter().enumerate() {
             let left = copies.len() - nth;
-            let done = self.object(facts, zswap_lru, (*copy, [1, 1]), &btf).and_then(|mut ebpf| {
+            let done = self.object(facts, zswap, (*copy, [1, 1]), &btf).and_then(|mut ebpf| {
                 for attach in loaded.coverage.attach.iter().filter(|attach| left <= attach.copies) {
                     load_program(&mut ebpf, attach, &btf)?;
                 }
@@ -178,7 +178,7 @@ impl Hooks {
     pub(super) fn object(
         &self,
         facts: &Facts,
-        zswap_lru: u64,
+        zswap: Zswap,
         (copy, timed): (u32, [u32; 2]),
         btf: &Btf,
     ) -> Result<Ebpf, HookError> {
@@ -188,7 +188,8 @@ impl Hooks {
         loader
             .btf(Some(btf))
             .verifier_log_level(VerifierLogLevel::STATS)
-            .override_global("ZSWAP_LIST_LRU", &zswap_lru, true)
+            .override_global("ZSWAP_LIST_LRU", &zswap.list, true)
+            .override_global("ZSWAP_TREES", &zswap.trees, true)
             .override_global("COPY", &copy, true)
             .override_global("DIRECTORY_CLUSTERS", &clusters, true)
             .override_global("AYA_LOG_LEVEL", &log_level, true)
@@ -205,8 +206,8 @@ impl Hooks {
     }
 
     /// Names what is loaded: programs that differ in nothing have the same number.
-    fn build(&self, facts: &Facts, zswap_lru: u64, coverage: &Coverage) -> u64 {
-        let settings = format!("{self:?} {facts:?} {zswap_lru} {coverage:?}");
+    fn build(&self, facts: &Facts, zswap: Zswap, coverage: &Coverage) -> u64 {
+        let settings = format!("{self:?} {facts:?} {zswap:?} {coverage:?}");
         // FNV-1a, 64 bits.
         OBJECT.iter().chain(settings.as_bytes()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -10,26 +10,49 @@ use std::{
 use super::HookError;
 use crate::root::Root;
 
-/// The address of zswap's list of entries (mm/zswap.c) in the kernel that runs; looked for until it is found.
+/// What zswap keeps of its own (mm/zswap.c).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Zswap {
+    /// `zswap_list_lru`, the list of its entries.
+    pub(crate) list: u64,
+    /// `zswap_trees`, its entries by area and slot; 0 on a kernel that keeps them otherwise.
+    pub(crate) trees: u64,
+}
+
+/// The addresses in the kernel that runs; looked for until they are found.
 ///
 /// # Errors
-/// It is hidden, or this kernel has no zswap.
-pub(crate) fn zswap_list_lru() -> Result<u64, HookError> {
-    static ADDRESS: OnceLock<u64> = OnceLock::new();
-    if let Some(known) = ADDRESS.get() {
+/// They are hidden, or this kernel has no zswap.
+pub(crate) fn zswap() -> Result<Zswap, HookError> {
+    static KNOWN: OnceLock<Zswap> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
         return Ok(*known);
     }
     let system = Root::system().map_err(|_no_root| HookError::Symbol)?;
-    let address = address(&system, "zswap_list_lru").ok_or(HookError::Symbol)?;
-    Ok(*ADDRESS.get_or_init(|| address))
+    let [list, trees] = addresses(&system, ["zswap_list_lru", "zswap_trees"]);
+    let found = Zswap { list: list.ok_or(HookError::Symbol)?, trees: trees.unwrap_or(0) };
+    Ok(*KNOWN.get_or_init(|| found))
 }
 
-/// Where this symbol is; `None` where the kernel hides addresses, too.
-pub(crate) fn address(root: &Root, wanted: &str) -> Option<u64> {
-    let symbols = BufReader::new(File::open(root.host_path("proc/kallsyms")).ok()?);
-    let line = symbols.split(b'\n').map_while(Result::ok).find(|line| name(line) == wanted.as_bytes())?;
-    let address = std::str::from_utf8(line.split(u8::is_ascii_whitespace).next()?).ok()?;
-    u64::from_str_radix(address, 16).ok().filter(|address| *address != 0)
+/// Where these symbols are; `None` where the kernel hides addresses, too.
+pub(crate) fn addresses<const N: usize>(root: &Root, wanted: [&str; N]) -> [Option<u64>; N] {
+    let mut found = [None; N];
+    let Ok(file) = File::open(root.host_path("proc/kallsyms")) else { return found };
+    for line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
+        if let Some(nth) = wanted.iter().position(|wanted| name(&line) == wanted.as_bytes()) {
+            found[nth] = found[nth].or(address(&line));
+            if found.iter().all(Option::is_some) {
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// The address at the beginning of a line; hidden ones are 0.
+fn address(line: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(line.split(u8::is_ascii_whitespace).next()?).ok()?;
+    u64::from_str_radix(digits, 16).ok().filter(|address| *address != 0)
 }
 
 /// The name in `ffffffffb1234560 b name`, which `[module]` may follow.
@@ -52,8 +75,16 @@ mod tests {
             ("it\n\n", None),
         ] {
             fake.write("proc/kallsyms", shown);
-            assert_eq!(address(fake.root(), "it"), expected, "{shown}");
+            assert_eq!(addresses(fake.root(), ["it"]), [expected], "{shown}");
         }
-        assert_eq!(address(FakeRoot::empty().root(), "it"), None);
+        assert_eq!(addresses(FakeRoot::empty().root(), ["it"]), [None]);
+    }
+
+    #[test]
+    fn what_is_not_there_hides_nothing_else() {
+        let fake = FakeRoot::empty();
+        fake.write("proc/kallsyms", "ffffffffa0000010 b second\nffffffffa0000000 b first\n");
+        let found = addresses(fake.root(), ["first", "third", "second"]);
+        assert_eq!(found, [Some(0xffff_ffff_a000_0000), None, Some(0xffff_ffff_a000_0010)]);
     }
 }

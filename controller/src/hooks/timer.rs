@@ -16,7 +16,7 @@ use super::{
     coverage::{Attach, timing},
     facts,
     load::{attach_program, load_program},
-    symbols::zswap_list_lru,
+    symbols,
 };
 
 /// Where the programs leave their histograms.
@@ -41,7 +41,7 @@ impl Hooks {
         let attach = timing(facts).ok_or_else(|| HookError::Uncovered("swap-ins of a fault".to_owned()))?;
         let btf = Btf::from_sys_fs().map_err(|source| HookError::Object(source.into()))?;
         let timed = [TIMED_FAULTS, TIMED_CGROUPS];
-        let mut ebpf = self.object(facts, zswap_list_lru()?, (ALONE, timed), &btf)?;
+        let mut ebpf = self.object(facts, symbols::zswap()?, (ALONE, timed), &btf)?;
         attach.iter().try_for_each(|attach| load_program(&mut ebpf, attach, &btf))?;
         Ok(Timer { ebpf, attach, links: Vec::new() })
     }

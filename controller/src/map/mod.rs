@@ -104,6 +104,8 @@ pub struct Health {
     pub missed_cgroups: u64,
     /// Pages written back, all cgroups.
     pub written_back_pages: u64,
+    /// Pages that were found in zswap at the end of their swap-out, the program that sees them stored having been skipped.
+    pub stores_found: u64,
 }
 
 /// The map.
@@ -285,6 +287,7 @@ impl ShadowMap {
             missed_areas: read(field!(self.control, Control, missed_areas)),
             missed_cgroups: read(field!(self.control, Control, missed_cgroups)),
             written_back_pages: read(field!(self.control, Control, written_back_pages)),
+            stores_found: read(field!(self.control, Control, stores_found)),
         }
     }
 

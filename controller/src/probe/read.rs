@@ -5,7 +5,7 @@ use swaptier_policies::Bytes;
 use super::{Facts, HookFacts, capabilities};
 use crate::{
     act::writeback,
-    hooks::{coverage::cover, facts, preemption, symbols::zswap_list_lru},
+    hooks::{coverage::cover, facts, preemption, symbols},
     root::{CGROUP_ROOT, Root, cgroup_file},
     sense::{self, zswap::PARAMETERS},
 };
@@ -72,11 +72,13 @@ fn hooks(root: &Root) -> HookFacts {
         Ok(facts) => facts,
         Err(error) => return HookFacts::Unreadable(error.to_string()),
     };
-    match cover(facts, preemption(root)) {
+    let zswap = symbols::zswap();
+    let has_trees = zswap.as_ref().is_ok_and(|found| found.trees != 0);
+    match cover(facts, has_trees, preemption(root)) {
         Ok(coverage) => HookFacts::Covered {
             programs: coverage.attach.len(),
             lost: coverage.lost,
-            has_symbol: zswap_list_lru().is_ok(),
+            has_symbol: zswap.is_ok(),
         },
         Err(missing) => HookFacts::Uncovered(missing),
     }

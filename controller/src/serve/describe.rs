@@ -124,6 +124,7 @@ const FIELDS: &[Row] = &[
     ("map.drift_pages", "pages", "gauge", "Pages in zswap by the map less those by the kernel."),
     ("map.repaired_pages", "pages", "counter", "Slots that were wrong and were put right."),
     ("map.recursion_misses", "", "counter", "Runs of the probes that the kernel skipped."),
+    ("map.found_stores", "pages", "counter", "Pages stored in skipped runs, found in zswap and entered."),
     ("map.missed_events", "", "counter", "Events that the map had no room for."),
     ("cgroups[].path", "", "text", "Path below the cgroup root; the root is the empty text."),
     ("cgroups[].id", "", "id", "kernfs id: what it is known by."),

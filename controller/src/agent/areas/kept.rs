@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use swaptier_policies::{AreaKind, AreaView, Pages};
 
-use crate::{hooks::symbols::address, root::Root};
+use crate::{hooks::symbols::addresses, root::Root};
 
 /// A function of those caches: a kernel that has none of it has none of them.
 const SIGN: &str = "free_swap_slot";
@@ -33,7 +33,7 @@ impl Kept {
     pub(super) fn is_due(&mut self, root: &Root, areas: &[AreaView]) -> bool {
         let processors = std::thread::available_parallelism().map_or(1, |it| it.get() as u64);
         self.is_worth_it(areas, processors)
-            && *self.does_keep.get_or_insert_with(|| address(root, SIGN).is_some())
+            && *self.does_keep.get_or_insert_with(|| addresses(root, [SIGN]) != [None])
     }
 
     fn is_worth_it(&mut self, areas: &[AreaView], processors: u64) -> bool {

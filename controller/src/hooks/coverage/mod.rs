@@ -59,6 +59,8 @@ enum Need {
     Map,
     /// The same. It is called with a lock held, unless the kernel has this function.
     MapLocked { unless: &'static str },
+    /// The same. What is missed while it is skipped is found in zswap's trees, where the probes can look into them.
+    MapInTrees,
     /// Without it this is lost.
     Or(&'static str),
     /// The same, and attached once: it only counts.
@@ -243,7 +245,7 @@ const HOOKS: [Hook; 15] = [
 /// Last of all, so that every entry it enters into the map is also seen to leave.
 const STORED: Hook = Hook {
     sees: "pages stored in zswap",
-    need: Need::Map,
+    need: Need::MapInTrees,
     ways: &[way("list_lru_add", "list_lru_add", At::Entry, lru_item)],
 };
 
@@ -262,25 +264,31 @@ pub struct Coverage {
     pub lost: Vec<String>,
 }
 
-/// Decides what to attach, and how often: a program in which this kernel preempts no task is never skipped.
+/// Decides what to attach, and how often: a program in which this kernel preempts no task is never skipped. `has_trees`: the
+/// probes can look into zswap's trees.
 ///
 /// # Errors
 /// The things without which the map would be wrong and that this kernel gives no way to see.
-pub fn cover(facts: &Facts, preemption: Preemption) -> Result<Coverage, Vec<String>> {
+pub fn cover(facts: &Facts, has_trees: bool, preemption: Preemption) -> Result<Coverage, Vec<String>> {
     let (mut coverage, mut missing) = (Coverage::default(), Vec::new());
     for hook in HOOKS.iter().chain([&STORED]) {
         let way = hook.ways.iter().find(|way| way.is_there(facts));
         match (way, &hook.need) {
             (Some(way), need) => coverage.attach.push(Attach {
                 keeps_map: !matches!(need, Need::OrOnce(_)),
-                copies: if can_be_skipped(need, facts, preemption) { 2 } else { 1 },
+                copies: if is_needed_twice(need, facts, has_trees, preemption) { 2 } else { 1 },
                 ..way.once()
             }),
-            (None, Need::Map | Need::MapLocked { .. }) => missing.push(hook.sees.to_owned()),
+            (None, Need::Map | Need::MapLocked { .. } | Need::MapInTrees) => {
+                missing.push(hook.sees.to_owned())
+            }
             (None, Need::Or(loss) | Need::OrOnce(loss)) if coverage.lost.iter().any(|said| said == loss) => {}
             (None, Need::Or(loss) | Need::OrOnce(loss)) => coverage.lost.push((*loss).to_owned()),
             (None, Need::Extra) => {}
         }
+    }
+    if !has_trees {
+        coverage.lost.push("a page whose storing in zswap was missed is taken for one of zeroes".to_owned());
     }
     if timing(facts).is_none() {
         coverage.lost.push("how long swap-ins take cannot be measured".to_owned());
@@ -293,14 +301,17 @@ pub fn timing(facts: &Facts) -> Option<Vec<Attach>> {
     TIMING.iter().map(|way| way.is_there(facts).then(|| way.once())).collect()
 }
 
-/// Whether a run that matters can be skipped.
-fn can_be_skipped(need: &Need, facts: &Facts, preemption: Preemption) -> bool {
+/// Whether a run can be skipped that nothing else makes up for.
+fn is_needed_twice(need: &Need, facts: &Facts, has_trees: bool, preemption: Preemption) -> bool {
     match need {
         Need::OrOnce(_) => false,
+        Need::MapInTrees if has_trees => false,
         Need::MapLocked { unless } if !facts.functions.contains_key(*unless) => {
             preemption == Preemption::Anywhere
         }
-        Need::Map | Need::MapLocked { .. } | Need::Or(_) | Need::Extra => preemption > Preemption::Never,
+        Need::Map | Need::MapLocked { .. } | Need::MapInTrees | Need::Or(_) | Need::Extra => {
+            preemption > Preemption::Never
+        }
     }
 }
 

@@ -177,6 +177,9 @@ pub struct MapStatus {
     pub repaired_pages: u64,
     /// Runs of the probes that the kernel skipped.
     pub recursion_misses: u64,
+    /// Pages of such runs that were found in zswap, at the end of their swap-out.
+    #[serde(default)]
+    pub found_stores: u64,
     /// Events lost: no frame free, unknown area, no counters.
     pub missed_events: u64,
 }

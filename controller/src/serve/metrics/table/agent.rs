@@ -156,6 +156,13 @@ pub(super) const ROWS: &[Metric] = &[
         |s| Some(s.map.recursion_misses as f64),
         "Runs of the probes that the kernel skipped.",
     ),
+    one(
+        "map_found_stores",
+        "",
+        Counter,
+        |s| Some(s.map.found_stores as f64),
+        "Pages stored in skipped runs, found in zswap and entered.",
+    ),
 ];
 
 fn build(_: &Status) -> Vec<(Labels, f64)> {

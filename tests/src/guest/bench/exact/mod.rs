@@ -87,6 +87,8 @@ pub(in crate::guest) struct Line {
     kernel_bytes: Option<u64>,
     /// Runs of probes that the kernel skipped during the scenario.
     misses: u64,
+    /// Pages stored in such runs that the end of their swap-out found in zswap.
+    found: u64,
     /// Slots whose word the agent corrected.
     repaired: u64,
     /// Sum of all absolute differences, in all phases, of what is there, and of events counted too often.
@@ -143,8 +145,8 @@ pub(in crate::guest) fn demand(names: &[&str]) -> Result<u64> {
             SCENARIOS.iter().find(|s| s.name == *name).with_context(|| format!("no scenario {name}"))?;
         let line = watch.measure(scenario).with_context(|| (*name).to_owned())?;
         println!(
-            "    {name}: {} phases, {} pages, {} runs skipped",
-            line.phases, line.kernel_pages, line.misses
+            "    {name}: {} phases, {} pages, {} runs skipped, {} stores found after them",
+            line.phases, line.kernel_pages, line.misses, line.found
         );
         skipped += line.misses;
         let (phase, figures) = (&line.phase, &line.figures);
@@ -238,6 +240,7 @@ fn line(scenario: &'static str, phases: &[Phase], before: &Pulse, after: &Pulse)
         map_bytes: bytes.map(|b| b[0]),
         kernel_bytes: bytes.map(|b| b[1]),
         misses,
+        found: after.found_stores.saturating_sub(before.found_stores),
         repaired: after.repaired.saturating_sub(before.repaired),
         diff: phases.iter().map(Phase::diff).sum(),
         uncounted: phases.iter().map(Phase::uncounted).max().unwrap_or_default(),

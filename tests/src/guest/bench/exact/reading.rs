@@ -48,6 +48,8 @@ struct Ticks {
 pub(super) struct Pulse {
     /// Runs of probes that the kernel skipped.
     pub(super) recursion_misses: u64,
+    /// Pages of such runs that were found in zswap all the same.
+    pub(super) found_stores: u64,
     /// Events that could not be entered.
     pub(super) missed_events: u64,
     /// Slots whose word was corrected.
