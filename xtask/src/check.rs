@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::failures::Failures;
 use crate::guest::{Ending, Guest};
 use crate::lines::Lines;
 use crate::{binaries, ebpf, paths, promtool, say, setup, tmux};
@@ -72,6 +73,14 @@ struct Count {
     failed: u64,
 }
 
+/// What the guests said.
+#[derive(Default)]
+struct Guests {
+    total: Count,
+    /// Of each test that failed its last lines: who reads the end of the output sees why.
+    failures: Vec<String>,
+}
+
 /// Runs the task and returns the process's exit code.
 pub(crate) fn run(args: &Test) -> Result<u8> {
     setup::run()?;
@@ -79,11 +88,11 @@ pub(crate) fn run(args: &Test) -> Result<u8> {
     if !args.guest_only {
         host(&mut stages);
     }
-    let mut total = Count::default();
+    let mut said = Guests::default();
     if !args.no_guest {
-        guests(args, &mut stages, &mut total);
+        guests(args, &mut stages, &mut said);
     }
-    Ok(summary(&stages, (!args.no_guest).then_some(total)))
+    Ok(summary(&stages, (!args.no_guest).then_some(&said)))
 }
 
 fn host(stages: &mut Vec<Stage>) {
@@ -99,14 +108,14 @@ fn host(stages: &mut Vec<Stage>) {
     stage(stages, "cargo test", || cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"]));
 }
 
-fn guests(args: &Test, stages: &mut Vec<Stage>, total: &mut Count) {
+fn guests(args: &Test, stages: &mut Vec<Stage>, said: &mut Guests) {
     let mut programs = Vec::new();
     stage(stages, "programs for the guest", || {
         programs = binaries::build()?;
         Ok(())
     });
     if programs.is_empty() {
-        total.failed += 1;
+        said.total.failed += 1;
         return;
     }
     let chosen = args.kernel.iter().map(|kernel| (kernel.as_str(), None, &[][..]));
@@ -123,10 +132,10 @@ fn guests(args: &Test, stages: &mut Vec<Stage>, total: &mut Count) {
                 limit: LIMIT,
                 ..Guest::with_disks(kernel)
             };
-            let count = in_guest(&guest);
-            let count = count.inspect_err(|_| total.failed += 1)?;
-            total.passed += count.passed;
-            total.failed += count.failed;
+            let count = in_guest(&guest, &mut said.failures);
+            let count = count.inspect_err(|_| said.total.failed += 1)?;
+            said.total.passed += count.passed;
+            said.total.failed += count.failed;
             if count.failed > 0 {
                 bail!("{} of {} failed", count.failed, count.passed + count.failed)
             }
@@ -136,15 +145,19 @@ fn guests(args: &Test, stages: &mut Vec<Stage>, total: &mut Count) {
 }
 
 /// Runs one guest's tests. A guest that ends without having counted, or counted nothing, has failed.
-fn in_guest(guest: &Guest) -> Result<Count> {
-    let mut count = None;
+fn in_guest(guest: &Guest, failures: &mut Vec<String>) -> Result<Count> {
+    let (mut count, mut gathered) = (None, Failures::default());
     // The kernel's name before each line: who reads the end of the output must not count a guest's tests twice.
     let mut lines = Lines::new(|line: &str| {
         count = parse_count(line).or(count);
-        println!("{:>5} | {line}", guest.kernel);
+        let line = format!("{:>5} | {line}", guest.kernel);
+        println!("{line}");
+        gathered.take(line);
     });
-    let run = guest.run(|bytes| lines.push(bytes))?;
+    let run = guest.run(|bytes| lines.push(bytes));
     drop(lines);
+    failures.extend(gathered.end(count.is_some()));
+    let run = run?;
     match (run.ending, count) {
         (Ending::Exit(0), Some(count)) if count.failed == 0 && count.passed > 0 => Ok(count),
         (Ending::Exit(_), Some(count)) if count.failed > 0 => Ok(count),
@@ -169,7 +182,11 @@ fn cargo(args: &[&str]) -> Result<()> {
 }
 
 /// Prints what became of everything; the exit code is 0 only when all of it is good.
-fn summary(stages: &[Stage], guest_tests: Option<Count>) -> u8 {
+fn summary(stages: &[Stage], guests: Option<&Guests>) -> u8 {
+    let guest_tests = guests.map(|said| said.total);
+    for failure in guests.iter().flat_map(|said| &said.failures) {
+        println!("\nfailed:\n{failure}");
+    }
     println!("\nsummary");
     for stage in stages {
         let verdict = match &stage.result {

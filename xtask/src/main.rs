@@ -8,6 +8,7 @@ mod busybox;
 mod check;
 mod demo;
 mod ebpf;
+mod failures;
 mod fuzz;
 mod guest;
 mod kernel;
