@@ -153,6 +153,14 @@ pub struct Tiers {
     pub unknown: Pages,
 }
 
+impl Tiers {
+    /// Slots in use, whatever they hold.
+    #[must_use]
+    pub fn slots(&self) -> Pages {
+        Pages(self.zswap.0 + self.phys.0 + self.zero.0 + self.folio.0 + self.unknown.0)
+    }
+}
+
 /// Pages that have been in zswap for at least `older_than`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cold {

@@ -36,6 +36,8 @@ pub(super) struct Due {
     pub(super) cgroup: CgroupId,
     /// Pages in zswap that the map has too many; negative: too few.
     pub(super) surplus: i64,
+    /// Slots of any kind that the map has too many.
+    pub(super) slots: u64,
     /// Second of `CLOCK_MONOTONIC` when it was not there yet.
     pub(super) since: u64,
 }
@@ -44,10 +46,18 @@ impl Drift {
     /// Takes the reading of one tick at second `now`; returns the differences that have become errors by it. One that
     /// could not be put right is told once.
     pub(super) fn look(&mut self, cgroups: &[CgroupSample], view: &MapView, page: u64, now: u64) -> Vec<Due> {
-        self.compare(own_pages(cgroups, page), view, now)
+        let zswapped = own_pages(cgroups, |cgroup| Some(cgroup.stat.zswapped? / page));
+        let slots = own_pages(cgroups, |cgroup| Some(cgroup.swap_current?.0 / page));
+        self.compare(zswapped, &slots, view, now)
     }
 
-    fn compare(&mut self, own: BTreeMap<CgroupId, u64>, view: &MapView, now: u64) -> Vec<Due> {
+    fn compare(
+        &mut self,
+        own: BTreeMap<CgroupId, u64>,
+        slots: &BTreeMap<CgroupId, u64>,
+        view: &MapView,
+        now: u64,
+    ) -> Vec<Due> {
         // Pages of cgroups that are gone: the kernel counts them with some cgroup above, the map does not know which.
         let gone: u64 =
             view.counts.iter().filter(|(id, _)| !own.contains_key(id)).map(|(_, tiers)| tiers.zswap.0).sum();
@@ -67,7 +77,8 @@ impl Drift {
             };
             self.seen.insert(id, Seen { pages, marks, ticks, since });
             if pages != 0 && ticks == TICKS {
-                due.push(Due { cgroup: id, surplus: pages, since });
+                let slots = slots.get(&id).map_or(0, |kernel| tiers.slots().0.saturating_sub(*kernel));
+                due.push(Due { cgroup: id, surplus: pages, slots, since });
             }
         }
         self.last = now;
@@ -75,9 +86,12 @@ impl Drift {
     }
 }
 
-/// Pages in zswap by the kernel of each cgroup by itself: `memory.stat` counts those below it too.
-fn own_pages(cgroups: &[CgroupSample], page: u64) -> BTreeMap<CgroupId, u64> {
-    let all = |cgroup: &CgroupSample| Some((cgroup.id, cgroup.stat.zswapped? / page));
+/// Pages by the kernel of each cgroup by itself: its files count those below it too.
+fn own_pages(
+    cgroups: &[CgroupSample],
+    pages: impl Fn(&CgroupSample) -> Option<u64>,
+) -> BTreeMap<CgroupId, u64> {
+    let all = |cgroup: &CgroupSample| Some((cgroup.id, pages(cgroup)?));
     let mut own: BTreeMap<CgroupId, u64> = cgroups.iter().filter_map(all).collect();
     let whole = own.clone();
     for cgroup in cgroups {
@@ -98,7 +112,7 @@ pub(super) fn pages(known: u64, unknown: u64, kernel: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use swaptier_policies::Pages;
+    use swaptier_policies::{Pages, Tiers};
 
     use super::*;
 
@@ -109,7 +123,7 @@ mod tests {
         let ticks = readings.iter().zip(10..).map(|((map, kernel), now)| {
             let mut view = MapView::default();
             view.counts.entry(id).or_default().zswap = Pages(*map);
-            let due = drift.compare(BTreeMap::from([(id, *kernel)]), &view, now);
+            let due = drift.compare(BTreeMap::from([(id, *kernel)]), &BTreeMap::new(), &view, now);
             due.iter().map(|due| (due.surplus, due.since)).collect()
         });
         ticks.collect()
@@ -126,6 +140,22 @@ mod tests {
     #[test]
     fn while_pages_move_a_difference_is_no_error() {
         assert!(looks(&[(5, 7), (6, 8), (7, 9), (8, 10), (9, 11)]).concat().is_empty());
+    }
+
+    #[test]
+    fn slots_too_many_are_told_apart_from_pages_in_zswap_too_many() {
+        let id = CgroupId(7);
+        let slots_of = |kernel: &BTreeMap<CgroupId, u64>| {
+            let (mut drift, mut view) = (Drift::default(), MapView::default());
+            *view.counts.entry(id).or_default() =
+                Tiers { zswap: Pages(5), phys: Pages(3), folio: Pages(1), ..Tiers::default() };
+            let looks = (0..4).flat_map(|now| drift.compare(BTreeMap::from([(id, 3)]), kernel, &view, now));
+            looks.map(|due| (due.surplus, due.slots)).collect::<Vec<_>>()
+        };
+        assert_eq!(slots_of(&BTreeMap::from([(id, 7)])), [(2, 2)]);
+        assert_eq!(slots_of(&BTreeMap::from([(id, 9)])), [(2, 0)]);
+        assert_eq!(slots_of(&BTreeMap::from([(id, 12)])), [(2, 0)], "freed, and still cached by the kernel");
+        assert_eq!(slots_of(&BTreeMap::new()), [(2, 0)], "the root has no such file");
     }
 
     #[test]

@@ -258,7 +258,7 @@ impl Probes {
         for due in due {
             let is_its = |(_, found): &(&u16, &Counters)| self.family.home(CgroupId(found.id)) == due.cgroup;
             let owners = counters.iter().filter(is_its).map(|(owner, _)| *owner).collect();
-            let error = map::Error { owners, surplus: due.surplus, since: due.since };
+            let error = map::Error { owners, surplus: due.surplus, slots: due.slots, since: due.since };
             let paths = self::owners(&counters, cgroups);
             match gently(|| map::repair(root, &mut self.map, &paths, &error)) {
                 Ok(done) => {

@@ -6,7 +6,8 @@
 //!   the map: what is so since the difference came becomes unknown, if no more than that are.
 //! - The map has too many. A page that left unseen is in zswap by the map and in no page table. So is every swapped page
 //!   of shmem, and nothing tells the two apart; but the kernel's own count says how many pages there are too many. If
-//!   that many or fewer fit, they are those.
+//!   that many or fewer fit, they are those. Of those the map has too many slots too: they were freed. The others were
+//!   read, and their slots are still in use.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +18,7 @@ use std::{
 use swaptier_common::{
     BLOCK_CGROUPS, FRAME_SLOTS,
     cgroup::Counters,
-    slot::{State, Word},
+    slot::{LOADED, State, Word},
 };
 
 use super::{
@@ -39,6 +40,8 @@ pub struct Repaired {
     pub forgotten: u64,
     /// Slots freed that were in zswap by the map.
     pub freed: u64,
+    /// Slots in use that were in zswap by the map, and whose pages are in memory alone.
+    pub loaded: u64,
     /// Slots that may be wrong and were left: there are more of them than the difference.
     pub in_doubt: u64,
 }
@@ -46,7 +49,7 @@ pub struct Repaired {
 impl Repaired {
     /// Slots that were changed.
     pub fn pages(&self) -> u64 {
-        self.entered + self.forgotten + self.freed
+        self.entered + self.forgotten + self.freed + self.loaded
     }
 }
 
@@ -57,6 +60,8 @@ pub struct Error {
     pub owners: BTreeSet<u16>,
     /// Pages in zswap that the map has more than the kernel; negative: fewer.
     pub surplus: i64,
+    /// Slots of any kind that the map has more than the kernel.
+    pub slots: u64,
     /// Second of `CLOCK_MONOTONIC` at which the difference was not there yet.
     pub since: u64,
 }
@@ -114,14 +119,19 @@ fn free(root: &Root, map: &ShadowMap, error: &Error, surplus: u64) -> Result<Rep
     if in_doubt > surplus || walked.is_cut_short || walked.refused > 0 {
         return Ok(Repaired { in_doubt, ..Repaired::default() });
     }
-    let mut freed = 0;
+    let mut repaired = Repaired::default();
     for (slot, word) in suspects {
-        if map.take_back(slot, word) {
+        let (count, right) = if repaired.freed < error.slots {
+            (&mut repaired.freed, Word::new(State::Free, 0, word.owner(), word.stamp()))
+        } else {
+            (&mut repaired.loaded, word.in_state(State::Folio).with(LOADED))
+        };
+        if map.replace(slot, word, right) {
             map.book_drop(word);
-            freed += 1;
+            *count += 1;
         }
     }
-    Ok(Repaired { freed, ..Repaired::default() })
+    Ok(repaired)
 }
 
 /// Every slot of these owners whose word is such.

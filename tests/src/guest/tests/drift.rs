@@ -24,27 +24,36 @@ const HALF_SEEN: usize = 40;
 const UNSEEN: usize = 20;
 /// Slots whose end was not seen.
 const LEFT: usize = 50;
+/// Pages of which only the reading was missed: their slots are in use.
+const READ: usize = 30;
 /// Ticks until a difference must show: the one that runs may have read the map before, the next one has not.
 const FOUND_WITHIN: u64 = 2;
 /// Ticks until it must be put right: a difference must be the same for three ticks (`controller/src/agent/drift.rs`).
 const REPAIRED_WITHIN: u64 = FOUND_WITHIN + 3;
 
-/// In one cgroup the map lacks pages, in another it has too many, by nearly as much: the host's sum hides most of it.
-/// Both are found at the next tick, put right soon after, and exact again when the pages were stored anew.
+/// In one cgroup the map lacks pages, in two others it has too many, by nearly as much: the host's sum hides most of it.
+/// All are found at the next tick, put right soon after, and exact again when the pages were stored anew.
 pub(super) fn errors_of_the_map_are_found_and_put_right() -> Result<()> {
     let _stage = Stage::set(40)?;
     let agent = Agent::start(&[])?;
     let (few, many) = (Cgroup::create("test.slice/few")?, Cgroup::create("test.slice/many")?);
+    let reader = Cgroup::create("test.slice/reader")?;
     let arguments = "--hot 1M --warm 2M --cold 16M --commands";
     let (mut of_few, mut of_many) = (Workload::spawn(&few, arguments)?, Workload::spawn(&many, arguments)?);
+    let mut of_reader = Workload::spawn(&reader, arguments)?;
     of_few.command("pageout cold")?;
     of_many.command("pageout cold")?;
     of_many.command("pageout warm")?;
     let map = Map::open()?;
+    of_reader.command("pageout cold")?;
+    let to_be_read = map.of(&reader, State::Zswap)?;
+    of_reader.command(&format!("touch cold 0..{READ}"))?;
+    // Last: nothing must take the slots anew.
     let stored = map.of(&many, State::Zswap)?;
     of_many.command("free warm")?;
     same_sums(&few, "before")?;
     same_sums(&many, "before")?;
+    same_sums(&reader, "before")?;
 
     let before = Status::read()?;
     ensure!(before.map.repaired_pages == 0, "{} slots were wrong already", before.map.repaired_pages);
@@ -56,14 +65,21 @@ pub(super) fn errors_of_the_map_are_found_and_put_right() -> Result<()> {
         stored.into_iter().filter(|(place, _)| map.get(*place).state() == State::Free).take(LEFT).collect();
     ensure!(left.len() == LEFT, "only {} slots were freed", left.len());
     left.into_iter().for_each(|(place, word)| map.set(place, word));
+    let is_read = |(place, _): &(Place, Word)| map.get(*place).state() == State::Folio;
+    let read: Vec<_> = to_be_read.into_iter().filter(is_read).take(READ).collect();
+    ensure!(read.len() == READ, "only {} slots of pages that were read are in use", read.len());
+    for (place, word) in &read {
+        map.set(*place, Word::new(State::Zswap, word.length(), word.owner(), word.stamp()));
+    }
     let began = Status::read()?.agent.tick;
 
     let lacking = -((HALF_SEEN + UNSEEN) as i64);
     let found = tick_when("the differences to show", |status| {
-        [&few, &many].map(|cgroup| status.cgroup(cgroup.path()).drift_pages) == [lacking, LEFT as i64]
+        let drift = [&few, &many, &reader].map(|cgroup| status.cgroup(cgroup.path()).drift_pages);
+        drift == [lacking, LEFT as i64, READ as i64]
     })?;
     let repaired = tick_when("the differences to be put right", |status| {
-        status.map.repaired_pages == (HALF_SEEN + UNSEEN + LEFT) as u64
+        status.map.repaired_pages == (HALF_SEEN + UNSEEN + LEFT + READ) as u64
     })
     .with_context(|| agent.log())?;
     println!("    found after {} ticks, put right after {}", found - began, repaired - began);
@@ -74,6 +90,9 @@ pub(super) fn errors_of_the_map_are_found_and_put_right() -> Result<()> {
     ensure!(unknown == (HALF_SEEN + UNSEEN) as u64, "{unknown} pages are unknown");
     ensure!(status.map.drift_pages == 0, "drift {} is left", status.map.drift_pages);
     same_sums(&many, "put right")?;
+    same_sums(&reader, "put right")?;
+    let wrong = read.iter().filter(|(place, _)| map.get(*place).state() != State::Folio).count();
+    ensure!(wrong == 0, "{wrong} slots in use are not taken for it");
 
     for step in ["touch cold", "write cold", "pageout cold"] {
         of_few.command(step)?;
@@ -81,6 +100,7 @@ pub(super) fn errors_of_the_map_are_found_and_put_right() -> Result<()> {
     same_sums(&few, "stored anew")?;
     of_few.finish()?;
     of_many.finish()?;
+    of_reader.finish()?;
     agent.stop()
 }
 
