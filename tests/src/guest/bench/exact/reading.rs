@@ -55,8 +55,6 @@ pub(super) struct Pulse {
     /// Slots whose word was corrected.
     #[serde(alias = "repaired_slots", alias = "repaired_pages")]
     pub(super) repaired: u64,
-    /// Pages in zswap by the map, less those the kernel counts.
-    pub(super) drift_pages: i64,
 }
 
 /// One cgroup by the map; pages with the subtree, events by itself.
@@ -141,14 +139,10 @@ pub(super) fn read(base: u64) -> Claim {
 pub(super) struct Phase {
     pub(super) name: String,
     pub(super) figures: BTreeMap<&'static str, [u64; 2]>,
-    /// Pages missing in zswap that the agent tells of: as drift, or as unknown where it could say which they are.
-    pub(super) told: u64,
 }
 
 /// Figures that only ever rise.
 const EVENTS: [&str; 3] = [STORED.name, LOADED.name, WRITTEN_BACK.name];
-/// Figures that a store which was not counted makes too small.
-const IN_ZSWAP: [&str; 4] = ["zswap_pages", "zswap_bytes", "host_zswap_pages", STORED.name];
 
 impl Phase {
     /// Sum of the absolute differences of what is there, and of the events that were counted more often than they happened.
@@ -162,23 +156,6 @@ impl Phase {
     /// Events that were not counted. What their slots hold may be known all the same, by what happened to them next.
     pub(super) fn uncounted(&self) -> u64 {
         EVENTS.map(|name| self.figure(name)).iter().map(|[map, kernel]| kernel.saturating_sub(*map)).sum()
-    }
-
-    /// Whether all that is off are so many pages in zswap whose stores were not counted, or fewer, and the agent has found
-    /// each of them: nothing is wrong of which nobody knows.
-    pub(super) fn is_found(&self, may_miss: u64) -> bool {
-        let is_off = |(name, [map, kernel]): (&&str, &[u64; 2])| map != kernel && !IN_ZSWAP.contains(name);
-        let short = |name| {
-            let [map, kernel] = self.figure(name);
-            kernel.checked_sub(map)
-        };
-        let [Some(pages), Some(bytes), Some(of_host), Some(uncounted)] =
-            ["zswap_pages", "zswap_bytes", "host_zswap_pages", STORED.name].map(short)
-        else {
-            return false;
-        };
-        let is_bounded = pages <= uncounted && uncounted <= may_miss && bytes <= pages * page_size();
-        is_bounded && of_host == pages && self.told == pages && !self.figures.iter().any(is_off)
     }
 
     /// One figure; zeroes when it was not compared.
@@ -236,8 +213,7 @@ impl Watch {
             let (first, second) = (self.both(&seen, path, figures)?, self.both(&seen, path, figures)?);
             let figures: BTreeMap<_, _> =
                 second.iter().map(|(name, map, kernel)| (*name, [*map, *kernel])).collect();
-            let told = seen.map.drift_pages.min(0).unsigned_abs() + seen.cell(path).unknown_pages;
-            let phase = Phase { name: name.to_owned(), figures, told };
+            let phase = Phase { name: name.to_owned(), figures };
             let is_exact = first == second && phase.diff() + phase.uncounted() == 0;
             // The kernel's own threads (khugepaged) may still be at work: a difference that stays is one.
             let has_stayed = begun_at.elapsed() >= PATIENCE && phase.figures == before.figures;
