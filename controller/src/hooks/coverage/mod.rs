@@ -28,7 +28,7 @@ pub struct Attach {
     /// others count each run.
     pub keeps_map: bool,
     /// Copies that are attached: the kernel skips a program on a CPU where a preempted task is still inside it. Two
-    /// are hardly ever skipped together: one store of 70,308 was lost that way in one run of many.
+    /// are hardly ever skipped together.
     pub copies: usize,
 }
 
