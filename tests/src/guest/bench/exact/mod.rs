@@ -111,7 +111,7 @@ pub(super) fn run(options: &Options) -> Result<bool> {
     let mut watch = Watch::set()?;
     if !options.json {
         println!(
-            "scenario                phases  pages by map  by kernel  bytes by map  by kernel  misses  diff  uncounted"
+            "scenario                phases  pages by map  by kernel  bytes by map  by kernel  misses  found  diff  uncounted"
         );
     }
     let mut is_exact = true;
@@ -258,7 +258,7 @@ fn show(line: &Line, json: bool) -> Result<()> {
     }
     let bytes = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |v| v.to_string());
     println!(
-        "{:<23} {:>6}  {:>12}  {:>9}  {:>12}  {:>9}  {:>6}  {:>4}  {:>9}",
+        "{:<23} {:>6}  {:>12}  {:>9}  {:>12}  {:>9}  {:>6}  {:>5}  {:>4}  {:>9}",
         line.scenario,
         line.phases,
         line.map_pages,
@@ -266,6 +266,7 @@ fn show(line: &Line, json: bool) -> Result<()> {
         bytes(line.map_bytes),
         bytes(line.kernel_bytes),
         line.misses,
+        line.found,
         line.diff,
         line.uncounted
     );

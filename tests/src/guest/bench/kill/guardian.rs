@@ -23,7 +23,7 @@ const SEEN: Duration = Duration::from_secs(1);
 const KILLS: usize = 3;
 /// Between two looks at the limit.
 const LOOK: Duration = Duration::from_micros(50);
-/// How long it is looked at after the kill.
+/// How long it is looked at after a kill that a guardian saw, and that much longer than allowed after another.
 const AFTER: Duration = Duration::from_millis(300);
 
 /// Who is killed, and the way there.
@@ -59,7 +59,9 @@ pub(super) fn lines(scene: &mut Scene, is_timed: bool) -> Result<Vec<Line>> {
         for _ in 0..kills {
             let (before, begun) = (scene.look()?, Instant::now());
             let mut line = Line::of(point, recovery.name());
-            match watched(|| scene.kill(&case)).and_then(|looks| low_after(&looks, &case, recovery)) {
+            let after = if recovery == Recovery::Itself { SEEN + AFTER } else { AFTER };
+            let looks = watched(|| scene.kill(&case), after);
+            match looks.and_then(|looks| low_after(&looks, &case, recovery)) {
                 Ok(low) => {
                     (line.killed, line.limit_low_micros) = (true, Some(low.as_micros() as u64));
                     if recovery == Recovery::Itself && low > SEEN {
@@ -98,8 +100,8 @@ fn judge_time(kills: &mut [Line]) {
 /// One look: microseconds of the monotonic clock, and whether either value was low.
 type Look = (u64, bool);
 
-/// Carries `kill` out while both values are looked at.
-fn watched(kill: impl FnOnce() -> Result<()>) -> Result<Vec<Look>> {
+/// Carries `kill` out while both values are looked at, which goes on for `after`.
+fn watched(kill: impl FnOnce() -> Result<()>, after: Duration) -> Result<Vec<Look>> {
     let open = |name: &str| {
         let path = Path::new(zswap::PARAMETERS).join(name);
         File::open(&path).with_context(|| format!("opening {}", path.display()))
@@ -109,7 +111,7 @@ fn watched(kill: impl FnOnce() -> Result<()>) -> Result<Vec<Look>> {
     std::thread::scope(|scope| {
         let looking = scope.spawn(|| look(&values, &is_over));
         let killed = kill();
-        std::thread::sleep(AFTER);
+        std::thread::sleep(after);
         is_over.store(true, Ordering::Relaxed);
         let looks = looking.join();
         killed?;
