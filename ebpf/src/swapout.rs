@@ -132,13 +132,13 @@ fn ended(folio: *const u8, returned: i32) -> Option<()> {
     if is_written && place.get(0).state() == State::Zswap {
         return None;
     }
-    settle(folio, place, is_written)
+    settle(folio, entry, place, is_written)
 }
 
 /// Most go to zswap and need none of this.
 #[inline(always)]
-fn settle(folio: *const u8, place: Place, is_written: bool) -> Option<()> {
-    let (entry, owner) = (folio_entry(folio), Owner::of_folio(folio));
+fn settle(folio: *const u8, entry: u64, place: Place, is_written: bool) -> Option<()> {
+    let owner = Owner::of_folio(folio);
     let mut end = End { entry, place, is_written, owner, now: now(), pages: 0 };
     each(folio_pages(folio), &mut end);
     if is_written {
