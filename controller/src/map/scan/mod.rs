@@ -109,9 +109,9 @@ impl Scan {
         let can = table.has_columns() && Way::all().contains(&way);
         Self {
             way: if can { way } else { Way::Plain },
-            table,
             #[cfg(target_arch = "x86_64")]
-            desk: Box::default(),
+            desk: Box::new(x86::Desk::new(&table)),
+            table,
         }
     }
 

@@ -4,6 +4,11 @@
 //! Columns, from the left: pages in zswap by age, then the other states. The age columns begin at every power of two
 //! and at every age that some owner's policy asks for, so that both the histogram and what is cold are sums of whole
 //! columns. Filling it is the work of `plain` and `x86`; only reading it out is done here.
+//!
+//! The age of an owner's oldest page is no sum. To compare it for each slot costs as much as a third of the
+//! additions, and but for a few of millions in vain. Two marks that cost next to nothing tell which slots to look at:
+//! [`KNOWN`] in the sums shows an owner's first page, and a [floor](Table::floors) those that may be older than what
+//! came before.
 
 use swaptier_common::{
     cgroup::age_bucket,
@@ -26,13 +31,16 @@ pub(super) const PAGE_SHIFT: u32 = 38;
 pub(super) const PAGE: u64 = 1 << PAGE_SHIFT;
 /// The bytes in a column's word.
 const BYTES: u64 = PAGE - 1;
-/// Where the age stands in a record: above the sum of one page.
-pub(super) const AGE_SHIFT: u32 = 40;
-/// What a record adds to a column.
-pub(super) const SUM: u64 = (1 << AGE_SHIFT) - 1;
-/// Words that surely fit into a column: 2^25 × 8,191 bytes is below 2^38, and 2^25 pages below 2^26.
-pub(super) const SPILL_AFTER: usize = 1 << 25;
-const _: () = assert!(SPILL_AFTER as u64 * 8191 <= BYTES && SPILL_AFTER < 1 << (64 - PAGE_SHIFT));
+/// In a column's word: what is added here need not be looked at one by one. It is missing until something was added,
+/// so the first page in zswap of an owner is noticed; with that it is set in the whole row.
+pub(super) const KNOWN: u64 = 1 << 63;
+/// Words that surely fit into a column: 2^24 × 8,191 bytes is below 2^38, and 2^24 pages below 2^25.
+pub(super) const SPILL_AFTER: usize = 1 << 24;
+const _: () = assert!(SPILL_AFTER as u64 * 8191 <= BYTES && (SPILL_AFTER as u64) << PAGE_SHIFT < KNOWN);
+/// Floors, each for every sixteenth row.
+pub(super) const FLOORS: usize = 16;
+/// The age of the oldest page where there is none: above all ages, also for comparisons that know a sign.
+pub(super) const NONE: u32 = i32::MAX as u32;
 /// Ages that can be asked for beside the 24 powers of two.
 const MAX_ASKED: usize = STATES as usize - 25;
 
@@ -53,8 +61,13 @@ pub(super) struct Table {
     cold: Option<Vec<u64>>,
     /// The rows. In each, the columns are moved by [`swizzle`].
     pub(super) sums: Vec<u64>,
-    /// By row: the greatest record there may be without a new oldest page.
-    pub(super) oldest: Vec<u64>,
+    /// By row: the age of its oldest page in zswap, or [`NONE`].
+    pub(super) oldest: Vec<u32>,
+    /// For all rows with the same last four bits: no page up to this age is older than the oldest of its owner,
+    /// unless the owner has none. Too low is slower, but never wrong.
+    pub(super) floors: [u32; FLOORS],
+    /// Looks at pages above a floor since the floors were last raised.
+    vain_looks: usize,
     /// Sums that were moved out of `sums` before they could overflow, in (pages, bytes); as long or empty.
     spilled: Vec<(u64, u64)>,
     /// As `spilled`, of `cold`.
@@ -64,11 +77,13 @@ pub(super) struct Table {
 }
 
 /// The place of a column in an owner's row. Without it the columns most used would lie at the same distance in all
-/// rows, and fight for the same few sets of the cache.
+/// rows, and fight for the same few sets of the cache. Eight rows fill all 64 sets, so the next three bits matter.
 #[inline(always)]
 pub(super) const fn swizzle(owner: u32, column: u32) -> u32 {
-    column ^ (owner & 7) << 3
+    column ^ owner & SWIZZLE
 }
+/// The bits of an owner that move its columns.
+pub(super) const SWIZZLE: u32 = 7 << 3;
 
 /// No page is that old.
 const NEVER: u32 = u32::MAX;
@@ -100,7 +115,9 @@ impl Table {
             cold_after,
             cold,
             sums: vec![0; (owners + 1) << ROW_SHIFT],
-            oldest: vec![SUM; owners + 1],
+            oldest: vec![NONE; owners + 1],
+            floors: [NONE; FLOORS],
+            vain_looks: 0,
             spilled: Vec::new(),
             spilled_cold: Vec::new(),
             since_spill: 0,
@@ -133,11 +150,11 @@ impl Table {
     /// guesses them is wrong half of the time.
     #[inline]
     pub(super) fn add(&mut self, word: Word) {
-        let owner = u32::from(word.owner()).min(self.owners);
+        let owner = self.row(word);
         let state = (word.0 & 7) as u32;
         let is_zswap = u32::from(state == State::Zswap as u32);
         let came_back = u32::from(state == State::Phys as u32) & u32::from(word.has(WRITTEN_BACK));
-        let age = word.age(u64::from(self.now)) as u32 * is_zswap;
+        let age = self.age(word) * is_zswap;
         // As `age_bucket`, for a number that is never zero.
         let bucket = 31 - (age << 1 | 1).leading_zeros();
         let asked: u32 = self.asked.iter().map(|asked| u32::from(*asked <= age)).sum();
@@ -146,9 +163,9 @@ impl Table {
         let column = other - is_zswap * (other - bucket - asked);
         let sum = PAGE | word.length();
         self.sums[(owner << ROW_SHIFT | swizzle(owner, column)) as usize] += sum;
-        let record = u64::from(age) << AGE_SHIFT | SUM;
-        if record > self.oldest[owner as usize] {
-            self.oldest[owner as usize] = record;
+        // One more on both sides: so any page is older than none.
+        if age + is_zswap > (self.oldest[owner as usize] + 1) & NONE {
+            self.see(owner, age);
         }
         if let Some(cold) = &mut self.cold
             && let Some(after) = self.cold_after.get(owner as usize)
@@ -156,6 +173,53 @@ impl Table {
             && age >= *after
         {
             cold[owner as usize] += sum;
+        }
+    }
+
+    /// The row of a slot.
+    #[inline]
+    fn row(&self, word: Word) -> u32 {
+        u32::from(word.owner()).min(self.owners)
+    }
+
+    /// How long what is in a slot has been there, in seconds.
+    #[inline]
+    fn age(&self, word: Word) -> u32 {
+        word.age(u64::from(self.now)) as u32
+    }
+
+    /// A page in zswap of this age, of the owner in this row, may be its oldest. Out of the way, as it seldom is.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn see(&mut self, row: u32, age: u32) {
+        let oldest = &mut self.oldest[row as usize];
+        if *oldest == NONE {
+            *oldest = age;
+            let floor = &mut self.floors[row as usize % FLOORS];
+            *floor = age.min(*floor);
+            self.sums[(row as usize) << ROW_SHIFT..][..ROW].iter_mut().for_each(|sum| *sum |= KNOWN);
+        } else {
+            *oldest = age.max(*oldest);
+        }
+    }
+
+    /// As [`Table::see`], of a slot with anything in it.
+    pub(super) fn see_word(&mut self, word: Word) {
+        if word.state() == State::Zswap {
+            self.see(self.row(word), self.age(word));
+        }
+    }
+
+    /// That many times it was looked, for a block of slots, whether a page above its floor is the oldest of its owner.
+    /// When this has cost as much as to find higher floors will, that is done.
+    pub(super) fn looked_in_vain(&mut self, looks: usize) {
+        self.vain_looks += looks;
+        if self.vain_looks * FLOORS >= self.oldest.len() {
+            self.vain_looks = 0;
+            self.floors = [NONE; FLOORS];
+            for rows in self.oldest.chunks(FLOORS) {
+                self.floors.iter_mut().zip(rows).for_each(|(floor, oldest)| *floor = (*floor).min(*oldest));
+            }
         }
     }
 
@@ -184,7 +248,7 @@ impl Table {
         }
         scan.written_back = self.column(row, WRITTEN_BACK_COLUMN).0;
         scan.slots[State::Phys as usize] += scan.written_back;
-        scan.oldest = self.oldest[row as usize] >> AGE_SHIFT;
+        scan.oldest = Some(self.oldest[row as usize]).filter(|age| *age != NONE).unwrap_or_default().into();
         scan
     }
 
@@ -203,14 +267,21 @@ impl Table {
 
 fn total(place: usize, sums: &[u64], spilled: &[(u64, u64)]) -> (u64, u64) {
     let (pages, bytes) = spilled.get(place).copied().unwrap_or_default();
-    (pages + (sums[place] >> PAGE_SHIFT), bytes + (sums[place] & BYTES))
+    let (more_pages, more_bytes) = split(sums[place]);
+    (pages + more_pages, bytes + more_bytes)
 }
 
 fn spill(sums: &mut [u64], to: &mut Vec<(u64, u64)>) {
     to.resize(sums.len(), (0, 0));
     for (to, sum) in to.iter_mut().zip(sums).filter(|(_, sum)| **sum != 0) {
-        to.0 += *sum >> PAGE_SHIFT;
-        to.1 += *sum & BYTES;
-        *sum = 0;
+        let (pages, bytes) = split(*sum);
+        to.0 += pages;
+        to.1 += bytes;
+        *sum &= KNOWN;
     }
+}
+
+/// Pages and bytes in a column's word.
+fn split(sum: u64) -> (u64, u64) {
+    ((sum & !KNOWN) >> PAGE_SHIFT, sum & BYTES)
 }

@@ -184,6 +184,44 @@ fn words_that_begin_anywhere_and_end_anywhere_are_all_seen() {
     }
 }
 
+/// Forty frames of forty owners, and what the age of each page is by its place.
+fn oldest_by(age: impl Fn(u64, u16) -> u64) {
+    let now = 1 << 25;
+    let words: Vec<Word> = (0..40 * FRAME_SLOTS as u64)
+        .map(|place| {
+            // Of each block some slots are of the owner that was there least, and one in three is not in zswap.
+            let newest = (place / FRAME_SLOTS as u64) as u16;
+            let owner = (place.wrapping_mul(0x9e37_79b9) >> 7) as u16 % (newest + 1);
+            let owner = if place % 7 == 0 { newest } else { owner };
+            let state = [State::Zswap, State::Zswap, State::Phys, State::Free][place as usize % 4];
+            Word::new(state, 1 + place % 4000, owner, now - age(place, owner))
+        })
+        .collect();
+    let seen = scan(&words, 40, now, |_| Some(1000));
+    for owner in 0..40 {
+        assert_eq!(seen.owner(owner), naive(&words, owner, now, Some(1000)), "owner {owner}");
+    }
+    // In several calls, and together with what was there before: nothing is forgotten between them.
+    let pages = Pages::of(&words);
+    for way in Way::all() {
+        let mut scan = Scan::by(way, 40, now, |_| Some(1000));
+        pages.words().chunks(3 * FRAME_SLOTS + 100).for_each(|words| scan.words(words));
+        assert!((0..40).all(|owner| scan.owner(owner) == seen.owner(owner)), "{way:?}");
+    }
+}
+
+#[test]
+fn the_oldest_page_is_found_wherever_it_lies() {
+    oldest_by(|place, _| place);
+    oldest_by(|place, _| (1 << 20) - place);
+    oldest_by(|place, _| place.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40);
+    // Young owners between old ones: no floor is of use. And each owner with one age, but for one page.
+    oldest_by(|place, owner| u64::from(owner % 3) * 1_000_000 + place % 50);
+    oldest_by(|place, owner| u64::from(owner) * 100 + u64::from(place == u64::from(owner) * 512 + 511));
+    // Only just stored, until one is not.
+    oldest_by(|place, owner| u64::from(place % 509 == u64::from(owner)));
+}
+
 /// Any word at all, with states and owners drawn so that each rule is met.
 fn word(owners: u16, now: u64) -> impl Strategy<Value = Word> {
     let state = prop_oneof![3 => Just(0), 5 => Just(2), 2 => Just(4), 1 => 0..8u64];

@@ -1,12 +1,14 @@
 //! Eight words at a time. Called by `x86::walk` alone.
 
 use std::arch::x86_64::*;
-use std::sync::atomic::AtomicU64;
 
-use swaptier_common::{FRAME_SLOTS, slot::STAMP_MASK};
+use swaptier_common::slot::STAMP_MASK;
 
-use super::{BLOCK, Desk, FEW, Ruler, Table, ask_ahead, frames};
-use crate::map::scan::table::{AGE_SHIFT, PAGE_SHIFT, ROW_SHIFT, STATES};
+use super::{
+    BLOCK, Bar, Block, Desk, Frame, KEY_BITS, PAGE_IN_UPPER, PARTS_BETWEEN, Pair, Part, Picked, Ruler, Table,
+    Work, ask_ahead, frames,
+};
+use crate::map::scan::table::{ROW_SHIFT, STATES, SWIZZLE};
 
 frames!("avx2,popcnt,bmi2");
 
@@ -31,61 +33,67 @@ static ORDER: [[u8; LANES]; 256] = {
     order
 };
 
-/// Leaves the words in use side by side on the desk. Their order changes within eight; nobody looks at it.
+/// Leaves those of sixteen words that are in use side by side on the desk, behind `count` others. Returns the new
+/// count. Their order changes within eight; nobody looks at it.
 ///
 /// # Safety
-/// The frame is aligned to a vector.
+/// The part is aligned to a vector, and at most the other parts of a frame were picked before.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-unsafe fn pick<const SPARSE: bool>(frame: &[AtomicU64; FRAME_SLOTS], desk: &mut Desk) -> usize {
-    let zero = _mm256_setzero_si256();
+unsafe fn pick(part: &Part, to: &mut Picked, mut count: usize) -> usize {
+    ask_ahead(part);
     let state = _mm256_set1_epi32(7);
-    let mut count = 0;
-    let vectors = frame.as_ptr().cast::<__m256i>();
-    for nth in 0..FRAME_SLOTS / LANES {
-        if SPARSE && nth.is_multiple_of(4) {
-            ask_ahead(frame, nth / 4);
-        }
-        // SAFETY: two vectors of the frame, aligned as the caller promised. Volatile: the kernel may write there
-        // at any time, so each is read exactly once.
+    let vectors = part.as_ptr().cast::<__m256i>();
+    for nth in 0..2 {
+        // SAFETY: two vectors, aligned as the caller promised. Volatile: the kernel may write there at any
+        // time, so each is read exactly once.
         let (a, b) =
             unsafe { (vectors.add(2 * nth).read_volatile(), vectors.add(2 * nth + 1).read_volatile()) };
         let (a, b) = (_mm256_castsi256_ps(a), _mm256_castsi256_ps(b));
         let low = _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
         let high = _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(a, b));
-        let used = _mm256_cmpgt_epi32(_mm256_and_si256(low, state), zero);
-        let set = _mm256_movemask_ps(_mm256_castsi256_ps(used)) as usize;
-        // SAFETY: eight bytes of the table; at most `nth` × 8 words came before, so eight fit on the desk.
+        let used = set(_mm256_cmpgt_epi32(_mm256_and_si256(low, state), _mm256_setzero_si256()));
+        // SAFETY: eight bytes of the table; as few words came before as the caller promised, so eight fit on the desk.
         unsafe {
-            let order = _mm256_cvtepu8_epi32(_mm_loadl_epi64(ORDER[set].as_ptr().cast()));
-            store(desk.low.as_mut_ptr().add(count), _mm256_permutevar8x32_epi32(low, order));
-            store(desk.high.as_mut_ptr().add(count), _mm256_permutevar8x32_epi32(high, order));
+            let order = _mm256_cvtepu8_epi32(_mm_loadl_epi64(ORDER[used as usize].as_ptr().cast()));
+            store(to.low.as_mut_ptr().add(count), _mm256_permutevar8x32_epi32(low, order));
+            store(to.high.as_mut_ptr().add(count), _mm256_permutevar8x32_epi32(high, order));
         }
-        count += set.count_ones() as usize;
+        count += used.count_ones() as usize;
     }
     count
 }
 
-/// Classifies the block of this number. For frames of one owner (`ONE`) the keys are columns and the records carry no
-/// age: the oldest is returned.
+/// Makes records of the block of this number. For frames of one owner (`ONE`) the keys are rows to spread over and
+/// columns. Returns the slots with a page older than the oldest of its owner.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn classify<const ONE: bool>(ruler: &Ruler<'_>, desk: &mut Desk, nth: usize) -> u32 {
-    let mut oldest = _mm256_setzero_si256();
-    for half in 0..BLOCK / LANES {
-        let age = classify_half::<ONE>(ruler, desk, nth, half * LANES);
-        oldest = _mm256_max_epu32(oldest, age);
-    }
-    if ONE { lanes(oldest).into_iter().fold(0, u32::max) } else { 0 }
+fn classify<const ONE: bool>(
+    ruler: &Ruler,
+    bar: &mut Bar,
+    oldest: &[u32],
+    at_hand: &Picked,
+    nth: usize,
+    records: &mut Block,
+) -> u32 {
+    let (to, _) = records.as_chunks_mut::<LANES>();
+    let first = classify_half::<ONE>(ruler, bar, oldest, at_hand, 2 * nth, &mut to[0]);
+    let second = classify_half::<ONE>(ruler, bar, oldest, at_hand, 2 * nth + 1, &mut to[1]);
+    first | second << LANES
 }
 
+/// As `classify`, for eight slots.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn classify_half<const ONE: bool>(ruler: &Ruler<'_>, desk: &mut Desk, nth: usize, to: usize) -> __m256i {
-    let from = nth * BLOCK + to;
-    let block = &mut desk.blocks[nth];
-    // SAFETY: `pad` closed the last block.
-    let (low, high) = unsafe { (load(desk.low.as_ptr().add(from)), load(desk.high.as_ptr().add(from))) };
+fn classify_half<const ONE: bool>(
+    ruler: &Ruler,
+    bar: &mut Bar,
+    oldest: &[u32],
+    at_hand: &Picked,
+    nth: usize,
+    records: &mut [u64; LANES],
+) -> u32 {
+    let (low, high) = half(at_hand, nth);
     let state = _mm256_and_si256(low, _mm256_set1_epi32(7));
     let is_zswap = _mm256_cmpeq_epi32(state, _mm256_set1_epi32(2));
     let age = _mm256_sub_epi32(_mm256_set1_epi32(ruler.now as i32), high);
@@ -93,9 +101,10 @@ fn classify_half<const ONE: bool>(ruler: &Ruler<'_>, desk: &mut Desk, nth: usize
     // A 24-bit number is exact as a float, and its exponent is the place of its highest bit: 126 below its bucket.
     let exponent = _mm256_srli_epi32::<23>(_mm256_castps_si256(_mm256_cvtepi32_ps(age)));
     let bucket = _mm256_sub_epi32(_mm256_max_epi32(exponent, _mm256_set1_epi32(126)), _mm256_set1_epi32(126));
-    let mut column = bucket;
-    for asked in ruler.asked {
-        // True is −1.
+    // True is −1.
+    let is_older = _mm256_cmpgt_epi32(age, _mm256_set1_epi32(ruler.asked as i32 - 1));
+    let mut column = _mm256_sub_epi32(bucket, is_older);
+    for asked in &ruler.more_asked {
         column = _mm256_sub_epi32(column, _mm256_cmpgt_epi32(age, _mm256_set1_epi32(*asked as i32 - 1)));
     }
     // Written back: bit 3 of the history; from the column of state 4 to that of state 2.
@@ -105,36 +114,52 @@ fn classify_half<const ONE: bool>(ruler: &Ruler<'_>, desk: &mut Desk, nth: usize
     let other = _mm256_sub_epi32(other, _mm256_and_si256(is_phys, came_back));
     let column = _mm256_blendv_epi8(other, column, is_zswap);
     let length = _mm256_and_si256(_mm256_srli_epi32::<3>(low), _mm256_set1_epi32(8191));
-    // The upper half of a record: one page, and the age unless it is returned.
-    let page = _mm256_set1_epi32(1 << (PAGE_SHIFT - 32));
-    let (key, top) = if ONE {
-        (column, page)
+    let owner = _mm256_min_epu32(_mm256_srli_epi32::<16>(low), _mm256_set1_epi32(ruler.owners as i32));
+    let key = if ONE {
+        // One after the other, in the order of the records.
+        let row = _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7);
+        _mm256_or_si256(_mm256_slli_epi32::<{ ROW_SHIFT as i32 }>(row), column)
     } else {
-        let owner = _mm256_min_epu32(_mm256_srli_epi32::<16>(low), _mm256_set1_epi32(ruler.owners as i32));
-        let turn = _mm256_slli_epi32::<3>(_mm256_and_si256(owner, _mm256_set1_epi32(7)));
-        let place = _mm256_xor_si256(column, turn);
-        let key = _mm256_or_si256(_mm256_slli_epi32::<{ ROW_SHIFT as i32 }>(owner), place);
-        (key, _mm256_or_si256(_mm256_slli_epi32::<{ AGE_SHIFT as i32 - 32 }>(age), page))
+        let turn = _mm256_and_si256(owner, _mm256_set1_epi32(SWIZZLE as i32));
+        let row = _mm256_slli_epi32::<{ ROW_SHIFT as i32 }>(owner);
+        _mm256_or_si256(row, _mm256_xor_si256(column, turn))
     };
-    // Within each half of the vector: words 0, 1 and 4, 5, then 2, 3 and 6, 7.
-    let (a, b) = (_mm256_unpacklo_epi32(length, top), _mm256_unpackhi_epi32(length, top));
-    // SAFETY: the block has room for eight keys and eight records from here.
+    let lower = _mm256_or_si256(key, _mm256_slli_epi32::<{ KEY_BITS as i32 }>(length));
+    let page = _mm256_set1_epi32(1 << PAGE_IN_UPPER);
+    let upper = _mm256_or_si256(_mm256_srli_epi32::<{ 32 - KEY_BITS as i32 }>(length), page);
+    // SAFETY: room for eight records.
     unsafe {
-        store(block.keys.as_mut_ptr().add(to), key);
-        let records = block.records.as_mut_ptr().add(to).cast::<u32>();
-        store(records, _mm256_permute2x128_si256::<0x20>(a, b));
-        store(records.add(LANES), _mm256_permute2x128_si256::<0x31>(a, b));
+        store(records.as_mut_ptr().cast(), _mm256_unpacklo_epi32(lower, upper));
+        store(records.as_mut_ptr().add(LANES / 2).cast(), _mm256_unpackhi_epi32(lower, upper));
     }
-    age
+    // SAFETY: twice eight floors.
+    let (floors, more) = unsafe { (load(bar.floors.as_ptr()), load(bar.floors.as_ptr().add(LANES))) };
+    // Of an index only the last three bits count, so it is the lower of two floors.
+    let floor = _mm256_permutevar8x32_epi32(_mm256_min_epi32(floors, more), owner);
+    let above = set(_mm256_cmpgt_epi32(age, floor));
+    if ONE || above == 0 {
+        return above;
+    }
+    bar.vain_looks += 1;
+    // SAFETY: no owner is greater than `owners`, and the oldest of each up to and with it is there.
+    let oldest = unsafe { _mm256_i32gather_epi32::<4>(oldest.as_ptr().cast(), owner) };
+    set(_mm256_cmpgt_epi32(age, oldest))
 }
 
+/// The halves of the words in the half block of this number.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn lanes(vector: __m256i) -> [u32; LANES] {
-    let mut lanes = [0; LANES];
-    // SAFETY: eight halves.
-    unsafe { store(lanes.as_mut_ptr(), vector) };
-    lanes
+fn half(at_hand: &Picked, nth: usize) -> (__m256i, __m256i) {
+    let (low, high) = (&at_hand.low[nth * LANES..][..LANES], &at_hand.high[nth * LANES..][..LANES]);
+    // SAFETY: eight of each.
+    unsafe { (load(low.as_ptr()), load(high.as_ptr())) }
+}
+
+/// The lanes in which all bits are set.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn set(vector: __m256i) -> u32 {
+    _mm256_movemask_ps(_mm256_castsi256_ps(vector)) as u32
 }
 
 /// # Safety

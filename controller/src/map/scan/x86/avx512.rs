@@ -1,67 +1,65 @@
 //! Sixteen words at a time. Called by `x86::walk` alone.
 
 use std::arch::x86_64::*;
-use std::sync::atomic::AtomicU64;
 
-use swaptier_common::{FRAME_SLOTS, slot::STAMP_MASK};
+use swaptier_common::slot::STAMP_MASK;
 
-use super::{BLOCK, Desk, FEW, Ruler, Table, ask_ahead, frames};
-use crate::map::scan::table::{AGE_SHIFT, PAGE_SHIFT, ROW_SHIFT, STATES};
+use super::{
+    BLOCK, Bar, Block, Desk, Frame, KEY_BITS, PAGE_IN_UPPER, PARTS_BETWEEN, Pair, Part, Picked, Ruler, Table,
+    Work, ask_ahead, frames,
+};
+use crate::map::scan::table::{ROW_SHIFT, STATES, SWIZZLE};
 
-frames!("avx512f,popcnt,bmi2");
+frames!("avx512f,avx512cd,popcnt,bmi2");
 
-/// Leaves the words in use side by side on the desk.
+/// Leaves those of sixteen words that are in use side by side on the desk, behind `count` others. Returns the new
+/// count.
 ///
 /// # Safety
-/// The frame is aligned to a vector.
+/// The part is aligned to a vector, and at most the other parts of a frame were picked before.
 #[inline]
 #[target_feature(enable = "avx512f,popcnt")]
-unsafe fn pick<const SPARSE: bool>(frame: &[AtomicU64; FRAME_SLOTS], desk: &mut Desk) -> usize {
+unsafe fn pick(part: &Part, to: &mut Picked, count: usize) -> usize {
+    ask_ahead(part);
     let evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     let odds = _mm512_or_si512(evens, _mm512_set1_epi32(1));
-    let state = _mm512_set1_epi32(7);
-    let mut count = 0;
-    let vectors = frame.as_ptr().cast::<__m512i>();
-    for nth in 0..FRAME_SLOTS / BLOCK {
-        if SPARSE && nth.is_multiple_of(2) {
-            ask_ahead(frame, nth / 2);
-        }
-        // SAFETY: two vectors of the frame, aligned as the caller promised. Volatile: the kernel may write there
-        // at any time, so each is read exactly once.
-        let (a, b) =
-            unsafe { (vectors.add(2 * nth).read_volatile(), vectors.add(2 * nth + 1).read_volatile()) };
-        let low = _mm512_permutex2var_epi32(a, evens, b);
-        let high = _mm512_permutex2var_epi32(a, odds, b);
-        let used = _mm512_test_epi32_mask(low, state);
-        // SAFETY: at most `nth` × 16 words came before, so sixteen fit.
-        unsafe {
-            store(desk.low.as_mut_ptr().add(count), _mm512_maskz_compress_epi32(used, low));
-            store(desk.high.as_mut_ptr().add(count), _mm512_maskz_compress_epi32(used, high));
-        }
-        count += used.count_ones() as usize;
+    let vectors = part.as_ptr().cast::<__m512i>();
+    // SAFETY: two vectors, aligned as the caller promised. Volatile: the kernel may write there at any
+    // time, so each is read exactly once.
+    let (a, b) = unsafe { (vectors.read_volatile(), vectors.add(1).read_volatile()) };
+    let low = _mm512_permutex2var_epi32(a, evens, b);
+    let high = _mm512_permutex2var_epi32(a, odds, b);
+    let used = _mm512_test_epi32_mask(low, _mm512_set1_epi32(7));
+    // SAFETY: as few words came before as the caller promised, so sixteen fit.
+    unsafe {
+        store(to.low.as_mut_ptr().add(count), _mm512_maskz_compress_epi32(used, low));
+        store(to.high.as_mut_ptr().add(count), _mm512_maskz_compress_epi32(used, high));
     }
-    count
+    count + used.count_ones() as usize
 }
 
-/// Classifies the block of this number. For frames of one owner (`ONE`) the keys are columns and the records carry no
-/// age: the oldest is returned.
+/// Makes records of the block of this number. For frames of one owner (`ONE`) the keys are rows to spread over and
+/// columns. Returns the slots with a page older than the oldest of its owner.
 #[inline]
-#[target_feature(enable = "avx512f")]
-fn classify<const ONE: bool>(ruler: &Ruler<'_>, desk: &mut Desk, nth: usize) -> u32 {
-    let block = &mut desk.blocks[nth];
-    // SAFETY: `pad` closed the last block.
-    let (low, high) =
-        unsafe { (load(desk.low.as_ptr().add(nth * BLOCK)), load(desk.high.as_ptr().add(nth * BLOCK))) };
+#[target_feature(enable = "avx512f,avx512cd")]
+fn classify<const ONE: bool>(
+    ruler: &Ruler,
+    bar: &mut Bar,
+    oldest: &[u32],
+    at_hand: &Picked,
+    nth: usize,
+    records: &mut Block,
+) -> u32 {
+    let (low, high) = block(at_hand, nth);
     let state = _mm512_and_si512(low, _mm512_set1_epi32(7));
     let is_zswap = _mm512_cmpeq_epi32_mask(state, _mm512_set1_epi32(2));
     let age = _mm512_sub_epi32(_mm512_set1_epi32(ruler.now as i32), high);
     let age = _mm512_maskz_and_epi32(is_zswap, age, _mm512_set1_epi32(STAMP_MASK as i32));
-    // A 24-bit number is exact as a float, and its exponent is the place of its highest bit: 126 below its bucket.
-    let exponent = _mm512_srli_epi32::<23>(_mm512_castps_si512(_mm512_cvtepi32_ps(age)));
-    let bucket = _mm512_sub_epi32(_mm512_max_epi32(exponent, _mm512_set1_epi32(126)), _mm512_set1_epi32(126));
+    let bucket = _mm512_sub_epi32(_mm512_set1_epi32(32), _mm512_lzcnt_epi32(age));
     let one = _mm512_set1_epi32(1);
-    let mut column = bucket;
-    for asked in ruler.asked {
+    let is_older = _mm512_cmpge_epi32_mask(age, _mm512_set1_epi32(ruler.asked as i32));
+    let mut column = _mm512_mask_add_epi32(bucket, is_older, bucket, one);
+    for asked in &ruler.more_asked {
         let is_older = _mm512_cmpge_epi32_mask(age, _mm512_set1_epi32(*asked as i32));
         column = _mm512_mask_add_epi32(column, is_older, column, one);
     }
@@ -72,26 +70,42 @@ fn classify<const ONE: bool>(ruler: &Ruler<'_>, desk: &mut Desk, nth: usize) -> 
     let other = _mm512_mask_sub_epi32(other, came_back, other, _mm512_set1_epi32(2));
     let column = _mm512_mask_blend_epi32(is_zswap, other, column);
     let length = _mm512_and_si512(_mm512_srli_epi32::<3>(low), _mm512_set1_epi32(8191));
-    // The upper half of a record: one page, and the age unless it is returned.
-    let page = _mm512_set1_epi32(1 << (PAGE_SHIFT - 32));
-    let (key, top) = if ONE {
-        (column, page)
+    let owner = _mm512_min_epu32(_mm512_srli_epi32::<16>(low), _mm512_set1_epi32(ruler.owners as i32));
+    let key = if ONE {
+        // One after the other, in the order of the records.
+        let row = _mm512_setr_epi32(0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7);
+        _mm512_or_si512(_mm512_slli_epi32::<ROW_SHIFT>(row), column)
     } else {
-        let owner = _mm512_min_epu32(_mm512_srli_epi32::<16>(low), _mm512_set1_epi32(ruler.owners as i32));
-        let turn = _mm512_slli_epi32::<3>(_mm512_and_si512(owner, _mm512_set1_epi32(7)));
-        let place = _mm512_xor_si512(column, turn);
-        let key = _mm512_or_si512(_mm512_slli_epi32::<ROW_SHIFT>(owner), place);
-        (key, _mm512_or_si512(_mm512_slli_epi32::<{ AGE_SHIFT - 32 }>(age), page))
+        let turn = _mm512_and_si512(owner, _mm512_set1_epi32(SWIZZLE as i32));
+        _mm512_or_si512(_mm512_slli_epi32::<ROW_SHIFT>(owner), _mm512_xor_si512(column, turn))
     };
-    let firsts = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    let lasts = _mm512_or_si512(firsts, _mm512_set1_epi32(8));
-    // SAFETY: the block has room for sixteen keys and sixteen records.
+    let lower = _mm512_or_si512(key, _mm512_slli_epi32::<KEY_BITS>(length));
+    let page = _mm512_set1_epi32(1 << PAGE_IN_UPPER);
+    let upper = _mm512_or_si512(_mm512_srli_epi32::<{ 32 - KEY_BITS }>(length), page);
+    // SAFETY: a block has room for sixteen records.
     unsafe {
-        store(block.keys.as_mut_ptr(), key);
-        store(block.records.as_mut_ptr().cast(), _mm512_permutex2var_epi32(length, firsts, top));
-        store(block.records.as_mut_ptr().add(8).cast(), _mm512_permutex2var_epi32(length, lasts, top));
+        store(records.as_mut_ptr().cast(), _mm512_unpacklo_epi32(lower, upper));
+        store(records.as_mut_ptr().add(BLOCK / 2).cast(), _mm512_unpackhi_epi32(lower, upper));
     }
-    if ONE { _mm512_reduce_max_epu32(age) } else { 0 }
+    // SAFETY: sixteen floors. Of an index only the last four bits count.
+    let floor = unsafe { _mm512_permutexvar_epi32(owner, load(bar.floors.as_ptr())) };
+    let above = _mm512_cmpgt_epi32_mask(age, floor);
+    if ONE || above == 0 {
+        return u32::from(above);
+    }
+    bar.vain_looks += 1;
+    // SAFETY: no owner is greater than `owners`, and the oldest of each up to and with it is there.
+    let oldest = unsafe { _mm512_i32gather_epi32::<4>(owner, oldest.as_ptr().cast()) };
+    u32::from(_mm512_cmpgt_epi32_mask(age, oldest))
+}
+
+/// The halves of the words in the block of this number.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn block(at_hand: &Picked, nth: usize) -> (__m512i, __m512i) {
+    let (low, high) = (&at_hand.low[nth * BLOCK..][..BLOCK], &at_hand.high[nth * BLOCK..][..BLOCK]);
+    // SAFETY: sixteen of each.
+    unsafe { (load(low.as_ptr()), load(high.as_ptr())) }
 }
 
 /// # Safety

@@ -1,12 +1,15 @@
-//! The walk for x86-64 with AVX2 or AVX-512. Here: what both have in common; `avx2` and `avx512` are the same two
+//! The walk for x86-64 with AVX2 or AVX-512. Here: what both have in common; `avx2` and `avx512` are the same three
 //! steps on eight and on sixteen words at a time.
 //!
-//! 1. `pick` reads a frame and leaves its slots in use side by side on the desk, without a branch per slot.
-//! 2. `classify` turns sixteen of them into places in the table and records of what to add there.
+//! 1. `pick` leaves the slots in use of a frame side by side on the desk, without a branch per slot.
+//! 2. `classify` turns sixteen of them into records: which column of the table, and what to add there.
+//! 3. The additions, one per slot, are the only part that is done one by one.
 //!
-//! What follows is one addition per slot, the only part that is done one by one. A frame whose slots have one owner is
-//! told from the others: its neighbours are often of the same age too, and would wait for each other in the same place,
-//! so they go to eight rows in turn.
+//! The additions leave most of the processor idle, and the memory too. So while those of one frame are made, the next
+//! frame is picked and the one after the next is asked for, a few words at a time.
+//!
+//! A frame whose slots have one owner is told from the others: its neighbours are often of the same age too, and would
+//! wait for each other in the same place, so they go to eight rows in turn.
 //!
 //! Words are read while the kernel writes them. Each lane of a vector is an aligned word, and the processor reads
 //! and writes those whole; lanes may be of different moments, which is true of any walk.
@@ -14,65 +17,121 @@
 mod avx2;
 mod avx512;
 
-use std::arch::x86_64::{_MM_HINT_NTA, _mm_prefetch};
+use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use std::sync::atomic::AtomicU64;
 
-use swaptier_common::FRAME_SLOTS;
+use swaptier_common::{FRAME_SLOTS, slot::Word};
 
 use super::{
     Way, plain,
-    table::{AGE_SHIFT, ROW, ROW_SHIFT, SUM, Table, swizzle},
+    table::{FLOORS, KNOWN, NONE, PAGE_SHIFT, ROW, ROW_SHIFT, Table, swizzle},
 };
 
 /// Slots that are classified together.
 const BLOCK: usize = 16;
-/// A frame with at most so many slots in use is read faster than its slots are added. It also does not matter then
-/// whose they are.
+/// Slots that are added together.
+const PAIR: usize = 2 * BLOCK;
+/// Parts that are picked between the additions of two pairs of blocks: as many as have twice the slots of a pair, so
+/// that a frame half in use is done with when the next one is picked.
+const PARTS_BETWEEN: usize = 4;
+/// With at most so many slots in use in a frame it does not pay to ask whether all are of one owner.
 const FEW: usize = 96;
 /// Words in a line of the cache.
 const LINE: usize = 8;
 /// How far ahead memory is asked for, in words: two frames.
 const AHEAD: usize = 2 * FRAME_SLOTS;
-/// Parts in which a frame is asked for: as many as there are blocks in half a frame.
-const PARTS: usize = FRAME_SLOTS / BLOCK / 2;
 /// Rows among which a frame of one owner is spread.
 const SPREAD: usize = 8;
 
-/// Where a frame is worked on, and the sums of frames with one owner until another owner comes.
-#[repr(align(64))]
+/// In a record, the place in the table; above it, what to add there: a page and its length.
+const KEY_BITS: u32 = 16 + ROW_SHIFT;
+const KEY: u64 = (1 << KEY_BITS) - 1;
+/// The bit of the page in the upper half of a record.
+const PAGE_IN_UPPER: u32 = KEY_BITS + PAGE_SHIFT - 32;
+/// Sixteen records, in any order.
+type Block = [u64; BLOCK];
+/// A frame as it lies in the map.
+type Frame = [AtomicU64; FRAME_SLOTS];
+/// What is picked at once.
+type Part = [AtomicU64; BLOCK];
+
+/// Where two frames are worked on: one is added while the other is picked.
 #[derive(Clone, Debug)]
 pub(super) struct Desk {
-    /// Low and high halves of the words in use, with room for a last block.
-    low: [u32; FRAME_SLOTS + BLOCK],
-    high: [u32; FRAME_SLOTS + BLOCK],
-    blocks: [Block; FRAME_SLOTS / BLOCK],
-    spread: [[u64; ROW]; SPREAD],
-    /// Whose the spread rows are.
-    owner: Option<u32>,
-    /// The last frame had few slots in use, so this one is expected to have.
-    is_sparse: bool,
+    picked: [Picked; 2],
+    rest: Rest,
+    work: Work,
 }
 
-/// Sixteen slots: places in the table, and what to add there.
+/// What the frame at hand is added with.
+#[derive(Clone, Debug)]
+struct Work {
+    ruler: Ruler,
+    two: [Pair; 2],
+    spread: Spread,
+}
+
+/// The slots in use of one frame, as halves of their words, with room for a pair that was left or closes the last one.
 #[repr(align(64))]
-#[derive(Clone, Copy, Debug)]
-struct Block {
-    keys: [u32; BLOCK],
-    records: [u64; BLOCK],
+#[derive(Clone, Debug)]
+struct Picked {
+    low: [u32; FRAME_SLOTS + 2 * PAIR],
+    high: [u32; FRAME_SLOTS + 2 * PAIR],
+    count: usize,
 }
 
-/// What both ways know of the table while they classify.
-struct Ruler<'a> {
+/// Slots in use that made no whole pair of blocks, until the next frame's are added.
+#[repr(align(64))]
+#[derive(Clone, Debug)]
+struct Rest {
+    low: [u32; PAIR],
+    high: [u32; PAIR],
+    count: usize,
+}
+
+/// The sums of frames with one owner until another owner comes.
+#[repr(align(64))]
+#[derive(Clone, Debug)]
+struct Spread {
+    rows: [[u64; ROW]; SPREAD],
+    owner: Option<u32>,
+}
+
+/// Two blocks on their way from `classify` to the table. Neighbours often go to the same place, where an addition waits
+/// for the one before; so one is of the first half of a frame, and one of the second.
+#[repr(align(64))]
+#[derive(Clone, Debug, Default)]
+struct Pair([Block; 2]);
+
+/// What `classify` knows of the table, of which nothing changes during a walk.
+#[derive(Clone, Debug)]
+struct Ruler {
     now: u32,
     owners: u32,
-    asked: &'a [u32],
+    asked: u32,
+    /// Ages that are asked for beside that.
+    more_asked: Vec<u32>,
+}
+
+/// What a page must be older than to be looked at.
+struct Bar {
+    floors: [u32; FLOORS],
+    /// Blocks of slots with a page above it: but for very few, looked at in vain.
+    vain_looks: usize,
+}
+
+impl Bar {
+    #[inline(always)]
+    fn of(table: &Table) -> Self {
+        Self { floors: table.floors, vain_looks: 0 }
+    }
 }
 
 /// The ways of this processor, the fastest first.
 pub(super) fn ways() -> Vec<Way> {
     let has_bits = is_x86_feature_detected!("popcnt") && is_x86_feature_detected!("bmi2");
     let has_avx2 = has_bits && is_x86_feature_detected!("avx2");
-    let has_avx512 = has_avx2 && is_x86_feature_detected!("avx512f");
+    let has_avx512 = has_avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512cd");
     let ways = [(Way::Avx512, has_avx512), (Way::Avx2, has_avx2)];
     ways.into_iter().filter(|(_, has)| *has).map(|(way, _)| way).collect()
 }
@@ -92,7 +151,8 @@ pub(super) fn walk(way: Way, table: &mut Table, desk: &mut Desk, words: &[Atomic
     plain::walk(table, rest);
 }
 
-/// The walk over frames, compiled for the vectors of the module that calls this.
+/// The walk over frames, compiled for the vectors of the module that calls this. No closures in it: they would not be
+/// compiled for the same vectors.
 macro_rules! frames {
     ($features:literal) => {
         /// Adds these frames to the table.
@@ -100,134 +160,232 @@ macro_rules! frames {
         /// # Safety
         /// The processor has these features, and the frames are aligned to 64 bytes.
         #[target_feature(enable = $features)]
-        pub(super) unsafe fn frames(table: &mut Table, desk: &mut Desk, frames: &[[AtomicU64; FRAME_SLOTS]]) {
-            for frame in frames {
+        pub(super) unsafe fn frames(table: &mut Table, desk: &mut Desk, frames: &[Frame]) {
+            let Desk { picked: [at_hand, coming], rest, work } = desk;
+            let (mut at_hand, mut coming) = (at_hand, coming);
+            at_hand.count = 0;
+            // Two more turns than frames: before the first none is at hand, and in the last one only the rest.
+            for nth in 0..frames.len() + 2 {
+                let parts = frames.get(nth).map_or(&[][..], |frame| frame.as_chunks().0);
+                let is_last = nth > frames.len();
                 // SAFETY: the caller's.
-                let count = unsafe {
-                    if desk.is_sparse { pick::<true>(frame, desk) } else { pick::<false>(frame, desk) }
-                };
-                desk.is_sparse = count <= FEW;
-                if count == 0 {
-                    continue;
+                unsafe {
+                    if at_hand.has_one_owner() {
+                        work.spread.take(at_hand.low[0] >> 16, table);
+                        let pairs = at_hand.close();
+                        add::<true>(work, table, at_hand, pairs, parts, coming);
+                    } else {
+                        at_hand.append(rest);
+                        let pairs = if is_last { at_hand.close() } else { at_hand.leave(rest) };
+                        add::<false>(work, table, at_hand, pairs, parts, coming);
+                    }
                 }
-                desk.pad(count);
-                let blocks = count.div_ceil(BLOCK);
-                if !desk.is_sparse && desk.has_one_owner(blocks) {
-                    desk.take((desk.low[0] >> 16).min(table.owners), table);
-                    // No closures here: they would not be compiled for the same vectors.
-                    let mut oldest = 0;
-                    for nth in 0..blocks {
-                        oldest = oldest.max(classify::<true>(&table.ruler(), desk, nth));
+                std::mem::swap(&mut at_hand, &mut coming);
+            }
+            work.spread.finish(table);
+        }
+
+        /// Adds the frame at hand, with so many pairs of blocks, and picks the parts of the next one meanwhile. A frame
+        /// of one owner (`ONE`) is added to the spread rows.
+        ///
+        /// # Safety
+        /// The parts are aligned to 64 bytes, and no more than a frame has.
+        #[inline]
+        #[target_feature(enable = $features)]
+        unsafe fn add<const ONE: bool>(
+            work: &mut Work,
+            table: &mut Table,
+            at_hand: &Picked,
+            pairs: usize,
+            mut parts: &[Part],
+            coming: &mut Picked,
+        ) {
+            let Work { ruler, two, spread } = work;
+            let mut bar = if ONE { spread.bar(table) } else { Bar::of(table) };
+            let (mut count, mut has_new, mut older) = (0, false, 0);
+            if pairs > 0 {
+                let blocks = [0, pairs];
+                older = classify_pair::<ONE>(ruler, &mut bar, &table.oldest, at_hand, blocks, &mut two[0]);
+            }
+            for nth in 0..pairs {
+                if let Some((now, later)) = parts.split_first_chunk::<PARTS_BETWEEN>() {
+                    parts = later;
+                    for part in now {
+                        // SAFETY: the caller's.
+                        count = unsafe { pick(part, coming, count) };
                     }
-                    for nth in 0..blocks {
-                        desk.spread(frame, nth);
+                }
+                let (was_new, was_older) = (has_new, older);
+                // One pair ahead, so that no addition waits for its record.
+                if nth + 1 < pairs {
+                    let (blocks, to) = ([nth + 1, nth + 1 + pairs], &mut two[(nth + 1) % 2]);
+                    older = classify_pair::<ONE>(ruler, &mut bar, &table.oldest, at_hand, blocks, to);
+                }
+                let pair = &two[nth % 2];
+                if ONE {
+                    spread.add(pair);
+                    if was_older != 0 {
+                        at_hand.show(nth, pairs, was_older, table);
+                        bar = spread.bar(table);
                     }
-                    desk.see_oldest(oldest, table);
                 } else {
-                    for nth in 0..blocks {
-                        classify::<false>(&table.ruler(), desk, nth);
+                    has_new = table.add_pair(pair);
+                    // An owner that is new may have more pages in the pair that was classified before this was known.
+                    let lanes = if was_new | has_new { u32::MAX } else { was_older };
+                    if lanes != 0 {
+                        at_hand.show(nth, pairs, lanes, table);
+                        bar.floors = table.floors;
                     }
-                    desk.add(frame, blocks, table);
                 }
             }
-            desk.finish(table);
+            if bar.vain_looks > 0 && !ONE {
+                table.looked_in_vain(bar.vain_looks);
+            }
+            for part in parts {
+                // SAFETY: the caller's.
+                count = unsafe { pick(part, coming, count) };
+            }
+            coming.count = count;
+        }
+
+        /// Makes the records of two blocks. Returns the slots with a page older than the oldest of its owner; those of
+        /// the second block are the upper bits.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn classify_pair<const ONE: bool>(
+            ruler: &Ruler,
+            bar: &mut Bar,
+            oldest: &[u32],
+            at_hand: &Picked,
+            blocks: [usize; 2],
+            to: &mut Pair,
+        ) -> u32 {
+            let first = classify::<ONE>(ruler, bar, oldest, at_hand, blocks[0], &mut to.0[0]);
+            let second = classify::<ONE>(ruler, bar, oldest, at_hand, blocks[1], &mut to.0[1]);
+            first | second << BLOCK
         }
     };
 }
 use frames;
 
-impl Default for Desk {
-    fn default() -> Self {
-        let block = Block { keys: [0; BLOCK], records: [0; BLOCK] };
-        Self {
-            low: [0; FRAME_SLOTS + BLOCK],
-            high: [0; FRAME_SLOTS + BLOCK],
-            blocks: [block; FRAME_SLOTS / BLOCK],
-            spread: [[0; ROW]; SPREAD],
-            owner: None,
-            is_sparse: true,
-        }
+impl Desk {
+    pub(super) fn new(table: &Table) -> Self {
+        let (asked, more_asked) = table.asked.split_first().unwrap_or((&NONE, &[]));
+        let ruler =
+            Ruler { now: table.now, owners: table.owners, asked: *asked, more_asked: more_asked.to_vec() };
+        let work = Work { ruler, two: Default::default(), spread: Spread::default() };
+        let rest = Rest { low: [0; PAIR], high: [0; PAIR], count: 0 };
+        Self { picked: Default::default(), rest, work }
     }
 }
 
-impl Desk {
-    /// Closes what was picked up to a whole block, with free slots of the same owner.
+impl Default for Picked {
+    fn default() -> Self {
+        const ROOM: usize = FRAME_SLOTS + 2 * PAIR;
+        Self { low: [0; ROOM], high: [0; ROOM], count: 0 }
+    }
+}
+
+impl Picked {
+    /// Closes what was picked up to a whole pair of blocks, with free slots of the last one's owner. Returns the number
+    /// of pairs.
     #[inline(always)]
-    fn pad(&mut self, count: usize) {
-        let free = self.low[count - 1] & !7;
-        self.low[count..count + BLOCK].fill(free);
+    fn close(&mut self) -> usize {
+        if let Some(last) = self.count.checked_sub(1) {
+            let free = self.low[last] & !7;
+            self.low[self.count..][..PAIR].fill(free);
+        }
+        self.count.div_ceil(PAIR)
     }
 
-    /// Whether all slots in so many blocks have one owner. Where they do not, the first and the last tell mostly.
+    /// Leaves what makes no whole pair of blocks for the next frame. Returns the number of pairs.
     #[inline(always)]
-    fn has_one_owner(&self, blocks: usize) -> bool {
+    fn leave(&self, rest: &mut Rest) -> usize {
+        let whole = self.count - self.count % PAIR;
+        rest.low.copy_from_slice(&self.low[whole..][..PAIR]);
+        rest.high.copy_from_slice(&self.high[whole..][..PAIR]);
+        rest.count = self.count % PAIR;
+        self.count / PAIR
+    }
+
+    /// Takes what was left.
+    #[inline(always)]
+    fn append(&mut self, rest: &mut Rest) {
+        self.low[self.count..][..PAIR].copy_from_slice(&rest.low);
+        self.high[self.count..][..PAIR].copy_from_slice(&rest.high);
+        self.count += std::mem::take(&mut rest.count);
+    }
+
+    /// Whether these are many slots, all of one owner. Where they are not, the first and the last tell mostly.
+    #[inline(always)]
+    fn has_one_owner(&self) -> bool {
+        if self.count <= FEW {
+            return false;
+        }
         let owner = self.low[0] >> 16;
-        if self.low[blocks * BLOCK - 1] >> 16 != owner {
+        if self.low[self.count - 1] >> 16 != owner {
             return false;
         }
         let mut differ = 0;
-        for low in &self.low[..blocks * BLOCK] {
+        for low in &self.low[..self.count] {
             differ |= low >> 16 ^ owner;
         }
         differ == 0
     }
 
-    /// Adds the blocks to the rows of their owners: one of the first half and one of the second in turn, because
-    /// neighbours often go to the same place, where an addition waits for the one before.
-    #[inline(always)]
-    fn add(&self, frame: &[AtomicU64; FRAME_SLOTS], blocks: usize, table: &mut Table) {
-        let half = blocks / 2;
-        for nth in 0..half {
-            self.ask_ahead(frame, 2 * nth);
-            self.ask_ahead(frame, 2 * nth + 1);
-            let (a, b) = (&self.blocks[nth], &self.blocks[nth + half]);
-            for slot in 0..BLOCK {
-                add(table, a.keys[slot], a.records[slot]);
-                add(table, b.keys[slot], b.records[slot]);
-            }
-        }
-        if blocks % 2 == 1 {
-            self.ask_ahead(frame, blocks - 1);
-            let last = &self.blocks[blocks - 1];
-            last.keys.iter().zip(&last.records).for_each(|(key, record)| add(table, *key, *record));
+    /// Shows the table these slots of a pair.
+    #[cold]
+    #[inline(never)]
+    fn show(&self, nth: usize, pairs: usize, lanes: u32, table: &mut Table) {
+        for lane in (0..PAIR).filter(|lane| lanes >> lane & 1 == 1) {
+            let slot = (nth + lane / BLOCK * pairs) * BLOCK + lane % BLOCK;
+            table.see_word(Word(u64::from(self.high[slot]) << 32 | u64::from(self.low[slot])));
         }
     }
+}
 
-    /// Makes sure that the spread rows are this owner's.
+impl Default for Spread {
+    fn default() -> Self {
+        Self { rows: [[0; ROW]; SPREAD], owner: None }
+    }
+}
+
+impl Spread {
+    /// Makes sure that the rows are this owner's.
     #[inline(always)]
     fn take(&mut self, owner: u32, table: &mut Table) {
+        let owner = owner.min(table.owners);
         if self.owner != Some(owner) {
             self.finish(table);
             self.owner = Some(owner);
         }
     }
 
-    /// Adds a block whose keys are columns to the spread rows.
+    /// Adds records whose keys are columns.
     #[inline(always)]
-    fn spread(&mut self, frame: &[AtomicU64; FRAME_SLOTS], nth: usize) {
-        self.ask_ahead(frame, nth);
-        let block = &self.blocks[nth];
-        for (slot, (key, record)) in block.keys.iter().zip(&block.records).enumerate() {
-            self.spread[slot % SPREAD][*key as usize % ROW] += *record;
+    fn add(&mut self, pair: &Pair) {
+        for record in pair.0.as_flattened() {
+            let place = (record & KEY) as usize;
+            self.rows.as_flattened_mut()[place % (SPREAD * ROW)] += record >> KEY_BITS;
         }
     }
 
-    /// The owner of the spread rows has a page of this age, and none older in this frame.
+    /// The bar for pages of the rows' owner: its oldest, or 0 if it has none. One that was just stored need not be seen
+    /// then: it is found when it is older.
     #[inline(always)]
-    fn see_oldest(&self, age: u32, table: &mut Table) {
-        if let Some(oldest) = self.owner.and_then(|owner| table.oldest.get_mut(owner as usize)) {
-            *oldest = (*oldest).max(u64::from(age) << AGE_SHIFT | SUM);
-        }
+    fn bar(&self, table: &Table) -> Bar {
+        let oldest = self.owner.map_or(NONE, |owner| table.oldest[owner as usize]);
+        Bar { floors: [if oldest == NONE { 0 } else { oldest }; FLOORS], vain_looks: 0 }
     }
 
-    /// Adds the spread rows to their owner's.
+    /// Adds the rows to their owner's.
     #[inline(always)]
     fn finish(&mut self, table: &mut Table) {
         let Some(owner) = self.owner.take() else { return };
         let row = &mut table.sums[(owner as usize) << ROW_SHIFT..][..ROW];
         for line in (0..ROW).step_by(LINE) {
             let mut sums = [0; LINE];
-            for from in &mut self.spread {
+            for from in &mut self.rows {
                 let from = &mut from[line..][..LINE];
                 sums.iter_mut().zip(&*from).for_each(|(sum, from)| *sum += from);
                 from.fill(0);
@@ -237,56 +395,49 @@ impl Desk {
             to.iter_mut().zip(sums).for_each(|(to, sum)| *to += sum);
         }
     }
-
-    /// Asks for a part of what comes, unless `pick` does. Asking between additions is best, because those leave the
-    /// memory alone; only where there are few of them `pick` has to ask.
-    #[inline(always)]
-    fn ask_ahead(&self, frame: &[AtomicU64; FRAME_SLOTS], part: usize) {
-        if !self.is_sparse && part < PARTS {
-            ask_ahead(frame, part);
-        }
-    }
 }
 
-/// Asks for a part of the frame after the next. Its lines are to leave the caches as soon as they were used: what is
-/// to stay there is the table.
+/// Asks for what lies two frames behind this part. It is asked for into the second cache: the first is the table's.
 #[inline(always)]
-fn ask_ahead(frame: &[AtomicU64; FRAME_SLOTS], part: usize) {
-    const WORDS: usize = FRAME_SLOTS / PARTS;
-    for word in (part * WORDS..(part + 1) * WORDS).step_by(LINE) {
-        let word = frame.as_ptr().wrapping_add(AHEAD + word);
+fn ask_ahead(part: &Part) {
+    for line in (0..BLOCK).step_by(LINE) {
+        let word = part.as_ptr().wrapping_add(AHEAD + line);
         // SAFETY: asking for memory reads nothing and cannot fault, wherever it points.
-        unsafe { _mm_prefetch::<_MM_HINT_NTA>(word.cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(word.cast()) }
     }
-}
-
-/// Adds one slot to the row of its owner.
-#[inline(always)]
-fn add(table: &mut Table, key: u32, record: u64) {
-    // SAFETY: `classify` makes no owner greater than `owners` and no column greater than a row is long. `oldest` has a
-    // place and `sums` has a row for each owner up to and with `owners`.
-    let (oldest, sum) = unsafe {
-        (
-            table.oldest.get_unchecked_mut((key >> ROW_SHIFT) as usize),
-            table.sums.get_unchecked_mut(key as usize),
-        )
-    };
-    if record > *oldest {
-        raise(oldest, record);
-    }
-    *sum += record & SUM;
-}
-
-/// Out of the way: a conditional move would write `oldest` for each slot, and make the next of its owner wait for it.
-#[cold]
-#[inline(never)]
-fn raise(oldest: &mut u64, record: u64) {
-    *oldest = record | SUM;
 }
 
 impl Table {
+    /// Marks the places of these records.
+    #[cold]
+    #[inline(never)]
+    fn know(&mut self, pair: &Pair) {
+        pair.0.as_flattened().iter().for_each(|record| self.sums[(record & KEY) as usize] |= KNOWN);
+    }
+
+    /// Adds the slots of two blocks to the rows of their owners. Returns whether a place was not [`KNOWN`].
     #[inline(always)]
-    fn ruler(&self) -> Ruler<'_> {
-        Ruler { now: self.now, owners: self.owners, asked: &self.asked }
+    fn add_pair(&mut self, pair: &Pair) -> bool {
+        let mut has_new = false;
+        let [first, second] = &pair.0;
+        let sums = self.sums.as_mut_ptr();
+        for (first, second) in first.as_chunks::<8>().0.iter().zip(second.as_chunks::<8>().0) {
+            for slot in 0..8 {
+                for record in [first[slot], second[slot]] {
+                    // SAFETY: `classify` makes no owner greater than `owners` and no column greater than a row is long,
+                    // and `sums` has a row for each owner up to and with `owners`.
+                    let sum = unsafe { &mut *sums.add((record & KEY) as usize) };
+                    *sum += record >> KEY_BITS;
+                    if *sum < KNOWN {
+                        std::hint::cold_path();
+                        has_new = true;
+                    }
+                }
+            }
+        }
+        if has_new {
+            self.know(pair);
+        }
+        has_new
     }
 }
