@@ -137,7 +137,7 @@ pub fn row(size: Size) -> Result<bool> {
     let _limit = sense::cgroupfs::raise_file_limit().context("raising the limit of open files")?;
     let host = Host::with(size.cgroups)?;
     let shadow = Shadow::new(size.slots);
-    shadow.fill(50, size.cgroups as u64, Layout::Batches);
+    shadow.fill(50, size.cgroups as u64, 0, Layout::Batches);
     let policies = [SourceFile { name: "batch.toml".to_owned(), text: BATCH.to_owned() }];
     let policies = PolicySet::load(&policies).ok().context("the shipped policy is valid")?;
     let mut agent = Agent { policies, tree: CgroupTree::default(), history: History::default(), at: NOW };

@@ -32,6 +32,10 @@ pub struct Options {
     /// Owners among them.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_535))]
     owners: u64,
+    /// Owners among those whose pages are all younger than a minute. Sixteen are the worst for the search of oldest
+    /// pages.
+    #[arg(long, default_value_t = 0)]
+    young: u64,
     /// Ages that policies ask for, a different one each: every one costs a comparison.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=31))]
     ages: u64,
@@ -50,6 +54,7 @@ struct Line {
     fill: String,
     layout: Layout,
     owners: u64,
+    young: u64,
     ages: u64,
     way: String,
     seconds: f64,
@@ -76,7 +81,7 @@ pub fn run(options: &Options) -> Result<bool> {
     let mut is_kept = true;
     for (fill, percent) in [("empty", 0), ("a tenth", 10), ("half", 50), ("full", 100)] {
         for layout in [Layout::Slots, Layout::Batches, Layout::Frames] {
-            shadow.fill(percent, options.owners, layout);
+            shadow.fill(percent, options.owners, options.young, layout);
             for (nth, way) in ways.iter().enumerate() {
                 let line = measure(&shadow, *way, fill, layout, options);
                 show(&line, options.json)?;
@@ -109,6 +114,7 @@ fn measure(shadow: &Shadow, way: Way, fill: &str, layout: Layout, options: &Opti
         fill: if is_random(fill) { format!("{fill} random") } else { fill.to_owned() },
         layout,
         owners: options.owners,
+        young: options.young,
         ages: options.ages,
         way: format!("{way:?}").to_lowercase(),
         seconds: walk.as_secs_f64(),

@@ -62,14 +62,18 @@ impl Shadow {
     }
 
     /// Fills it anew. Of the slots in use ten in sixteen are in zswap, four on the device, one half of them by write-
-    /// back; the rest are zero or unknown. Ages are even on a scale of powers of two.
-    pub(super) fn fill(&self, percent: u64, owners: u64, layout: Layout) {
+    /// back; the rest are zero or unknown. Ages are even on a scale of powers of two, but below a minute for the first
+    /// `young` owners.
+    pub(super) fn fill(&self, percent: u64, owners: u64, young: u64, layout: Layout) {
         let mut dice = Dice(0x5eed);
         let (mut owner, mut age) = (0, 0);
         for (place, to) in self.words().iter().enumerate() {
             if place % layout.run() == 0 {
                 owner = dice.below(owners);
                 age = dice.below(1 << 24) >> dice.below(20);
+                if owner < young {
+                    age %= 60;
+                }
             }
             let young = if layout == Layout::Frames { dice.below(4) } else { 0 };
             let word = if dice.below(100) < percent { used(&mut dice, owner as u16, age + young) } else { 0 };
