@@ -67,6 +67,7 @@ pub(super) struct Desk {
 #[derive(Clone, Debug)]
 struct Work {
     ruler: Ruler,
+    /// The pair that is added, and the one after it.
     two: [Pair; 2],
     spread: Spread,
 }
@@ -361,7 +362,7 @@ impl Spread {
         }
     }
 
-    /// Adds records whose keys are columns.
+    /// Adds records whose keys are rows of these and columns.
     #[inline(always)]
     fn add(&mut self, pair: &Pair) {
         for record in pair.0.as_flattened() {
@@ -421,6 +422,7 @@ impl Table {
         let mut has_new = false;
         let [first, second] = &pair.0;
         let sums = self.sums.as_mut_ptr();
+        // In eights, because those are unrolled.
         for (first, second) in first.as_chunks::<8>().0.iter().zip(second.as_chunks::<8>().0) {
             for slot in 0..8 {
                 for record in [first[slot], second[slot]] {
