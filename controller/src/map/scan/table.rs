@@ -67,7 +67,8 @@ pub(super) struct Table {
     /// unless the owner has none. Too low is slower, but never wrong.
     pub(super) floors: [u32; FLOORS],
     /// Looks at pages above a floor since the floors were last raised.
-    vain_looks: usize,
+    #[cfg(target_arch = "x86_64")]
+    pub(super) vain_looks: usize,
     /// Sums that were moved out of `sums` before they could overflow, in (pages, bytes); as long or empty.
     spilled: Vec<(u64, u64)>,
     /// As `spilled`, of `cold`.
@@ -117,6 +118,7 @@ impl Table {
             sums: vec![0; (owners + 1) << ROW_SHIFT],
             oldest: vec![NONE; owners + 1],
             floors: [NONE; FLOORS],
+            #[cfg(target_arch = "x86_64")]
             vain_looks: 0,
             spilled: Vec::new(),
             spilled_cold: Vec::new(),
@@ -178,13 +180,13 @@ impl Table {
 
     /// The row of a slot.
     #[inline]
-    fn row(&self, word: Word) -> u32 {
+    pub(super) fn row(&self, word: Word) -> u32 {
         u32::from(word.owner()).min(self.owners)
     }
 
     /// How long what is in a slot has been there, in seconds.
     #[inline]
-    fn age(&self, word: Word) -> u32 {
+    pub(super) fn age(&self, word: Word) -> u32 {
         word.age(u64::from(self.now)) as u32
     }
 
@@ -200,26 +202,6 @@ impl Table {
             self.sums[(row as usize) << ROW_SHIFT..][..ROW].iter_mut().for_each(|sum| *sum |= KNOWN);
         } else {
             *oldest = age.max(*oldest);
-        }
-    }
-
-    /// As [`Table::see`], of a slot with anything in it.
-    pub(super) fn see_word(&mut self, word: Word) {
-        if word.state() == State::Zswap {
-            self.see(self.row(word), self.age(word));
-        }
-    }
-
-    /// That many times it was looked, for a block of slots, whether a page above its floor is the oldest of its owner.
-    /// When this has cost as much as to find higher floors will, that is done.
-    pub(super) fn looked_in_vain(&mut self, looks: usize) {
-        self.vain_looks += looks;
-        if self.vain_looks * FLOORS >= self.oldest.len() {
-            self.vain_looks = 0;
-            self.floors = [NONE; FLOORS];
-            for rows in self.oldest.chunks(FLOORS) {
-                self.floors.iter_mut().zip(rows).for_each(|(floor, oldest)| *floor = (*floor).min(*oldest));
-            }
         }
     }
 

@@ -20,7 +20,10 @@ mod avx512;
 use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use std::sync::atomic::AtomicU64;
 
-use swaptier_common::{FRAME_SLOTS, slot::Word};
+use swaptier_common::{
+    FRAME_SLOTS,
+    slot::{State, Word},
+};
 
 use super::{
     Way, plain,
@@ -409,6 +412,26 @@ fn ask_ahead(part: &Part) {
 }
 
 impl Table {
+    /// As [`Table::see`], of a slot with anything in it.
+    pub(super) fn see_word(&mut self, word: Word) {
+        if word.state() == State::Zswap {
+            self.see(self.row(word), self.age(word));
+        }
+    }
+
+    /// That many times it was looked, for a block of slots, whether a page above its floor is the oldest of its owner.
+    /// When this has cost as much as to find higher floors will, that is done.
+    pub(super) fn looked_in_vain(&mut self, looks: usize) {
+        self.vain_looks += looks;
+        if self.vain_looks * FLOORS >= self.oldest.len() {
+            self.vain_looks = 0;
+            self.floors = [NONE; FLOORS];
+            for rows in self.oldest.chunks(FLOORS) {
+                self.floors.iter_mut().zip(rows).for_each(|(floor, oldest)| *floor = (*floor).min(*oldest));
+            }
+        }
+    }
+
     /// Marks the places of these records.
     #[cold]
     #[inline(never)]
