@@ -413,7 +413,7 @@ fn ask_ahead(part: &Part) {
 
 impl Table {
     /// As [`Table::see`], of a slot with anything in it.
-    pub(super) fn see_word(&mut self, word: Word) {
+    fn see_word(&mut self, word: Word) {
         if word.state() == State::Zswap {
             self.see(self.row(word), self.age(word));
         }
@@ -421,7 +421,9 @@ impl Table {
 
     /// That many times it was looked, for a block of slots, whether a page above its floor is the oldest of its owner.
     /// When this has cost as much as to find higher floors will, that is done.
-    pub(super) fn looked_in_vain(&mut self, looks: usize) {
+    #[cold]
+    #[inline(never)]
+    fn looked_in_vain(&mut self, looks: usize) {
         self.vain_looks += looks;
         if self.vain_looks * FLOORS >= self.oldest.len() {
             self.vain_looks = 0;
