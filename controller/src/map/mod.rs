@@ -267,7 +267,8 @@ impl ShadowMap {
     pub fn scan(&self, now: u64, cold_after: impl Fn(u16) -> Option<u64>) -> Scan {
         let owners = self.blocks.len() * BLOCK_CGROUPS;
         let mut scan = Scan::new(owners, now, cold_after);
-        // The kernel maps each below the one before: in this order the memory asked for ahead is that of the next chunk.
+        // The kernel maps each below the one before, as a rule: in this order the memory asked for ahead is that of the
+        // next chunk.
         for chunk in self.chunks.iter().rev() {
             scan.words(chunk.words(0, CHUNK_FRAMES * FRAME_SLOTS));
         }

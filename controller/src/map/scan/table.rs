@@ -39,8 +39,8 @@ pub(super) const SPILL_AFTER: usize = 1 << 24;
 const _: () = assert!(SPILL_AFTER as u64 * 8191 <= BYTES && (SPILL_AFTER as u64) << PAGE_SHIFT < KNOWN);
 /// Floors, each for every sixteenth row.
 pub(super) const FLOORS: usize = 16;
-/// The age of the oldest page where there is none: above all ages, also for comparisons that know a sign.
-pub(super) const NONE: u32 = i32::MAX as u32;
+/// No page is that old: above all ages, also for comparisons that know a sign.
+pub(super) const NEVER: u32 = i32::MAX as u32;
 /// Ages that can be asked for beside the 24 powers of two.
 const MAX_ASKED: usize = STATES as usize - 25;
 
@@ -61,7 +61,7 @@ pub(super) struct Table {
     cold: Option<Vec<u64>>,
     /// The rows. In each, the columns are moved by [`swizzle`].
     pub(super) sums: Vec<u64>,
-    /// By row: the age of its oldest page in zswap, or [`NONE`].
+    /// By row: the age of its oldest page in zswap, or [`NEVER`] if it has none.
     pub(super) oldest: Vec<u32>,
     /// For all rows with the same last four bits: no page up to this age is older than the oldest of its owner,
     /// unless the owner has none. Too low is slower, but never wrong.
@@ -85,9 +85,6 @@ pub(super) const fn swizzle(owner: u32, column: u32) -> u32 {
 }
 /// The bits of an owner that move its columns.
 pub(super) const SWIZZLE: u32 = 7 << 3;
-
-/// No page is that old.
-const NEVER: u32 = u32::MAX;
 
 impl Table {
     pub(super) fn new(owners: usize, now: u64, cold_after: impl Fn(u16) -> Option<u64>) -> Self {
@@ -116,8 +113,8 @@ impl Table {
             cold_after,
             cold,
             sums: vec![0; (owners + 1) << ROW_SHIFT],
-            oldest: vec![NONE; owners + 1],
-            floors: [NONE; FLOORS],
+            oldest: vec![NEVER; owners + 1],
+            floors: [NEVER; FLOORS],
             #[cfg(target_arch = "x86_64")]
             vain_looks: 0,
             spilled: Vec::new(),
@@ -166,7 +163,7 @@ impl Table {
         let sum = PAGE | word.length();
         self.sums[(owner << ROW_SHIFT | swizzle(owner, column)) as usize] += sum;
         // One more on both sides: so any page is older than none.
-        if age + is_zswap > (self.oldest[owner as usize] + 1) & NONE {
+        if age + is_zswap > (self.oldest[owner as usize] + 1) & NEVER {
             self.see(owner, age);
         }
         if let Some(cold) = &mut self.cold
@@ -195,7 +192,7 @@ impl Table {
     #[inline(never)]
     pub(super) fn see(&mut self, row: u32, age: u32) {
         let oldest = &mut self.oldest[row as usize];
-        if *oldest == NONE {
+        if *oldest == NEVER {
             *oldest = age;
             let floor = &mut self.floors[row as usize % FLOORS];
             *floor = age.min(*floor);
@@ -203,6 +200,13 @@ impl Table {
         } else {
             *oldest = age.max(*oldest);
         }
+    }
+
+    /// The age of the oldest page in zswap of the owner in this row; 0 if it has none.
+    #[inline]
+    pub(super) fn oldest(&self, row: u32) -> u32 {
+        let oldest = self.oldest[row as usize];
+        if oldest == NEVER { 0 } else { oldest }
     }
 
     pub(super) fn owner(&self, index: u16) -> OwnerScan {
@@ -230,7 +234,7 @@ impl Table {
         }
         scan.written_back = self.column(row, WRITTEN_BACK_COLUMN).0;
         scan.slots[State::Phys as usize] += scan.written_back;
-        scan.oldest = Some(self.oldest[row as usize]).filter(|age| *age != NONE).unwrap_or_default().into();
+        scan.oldest = self.oldest(row).into();
         scan
     }
 

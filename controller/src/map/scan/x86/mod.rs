@@ -27,7 +27,7 @@ use swaptier_common::{
 
 use super::{
     Way, plain,
-    table::{FLOORS, KNOWN, NONE, PAGE_SHIFT, ROW, ROW_SHIFT, Table, swizzle},
+    table::{FLOORS, KNOWN, NEVER, PAGE_SHIFT, ROW, ROW_SHIFT, Table, swizzle},
 };
 
 /// Slots that are classified together.
@@ -274,7 +274,7 @@ use frames;
 
 impl Desk {
     pub(super) fn new(table: &Table) -> Self {
-        let (asked, more_asked) = table.asked.split_first().unwrap_or((&NONE, &[]));
+        let (asked, more_asked) = table.asked.split_first().unwrap_or((&NEVER, &[]));
         let ruler =
             Ruler { now: table.now, owners: table.owners, asked: *asked, more_asked: more_asked.to_vec() };
         let work = Work { ruler, two: Default::default(), spread: Spread::default() };
@@ -378,8 +378,7 @@ impl Spread {
     /// then: it is found when it is older.
     #[inline(always)]
     fn bar(&self, table: &Table) -> Bar {
-        let oldest = self.owner.map_or(NONE, |owner| table.oldest[owner as usize]);
-        Bar { floors: [if oldest == NONE { 0 } else { oldest }; FLOORS], vain_looks: 0 }
+        Bar { floors: [self.owner.map_or(0, |owner| table.oldest(owner)); FLOORS], vain_looks: 0 }
     }
 
     /// Adds the rows to their owner's.
@@ -427,7 +426,7 @@ impl Table {
         self.vain_looks += looks;
         if self.vain_looks * FLOORS >= self.oldest.len() {
             self.vain_looks = 0;
-            self.floors = [NONE; FLOORS];
+            self.floors = [NEVER; FLOORS];
             for rows in self.oldest.chunks(FLOORS) {
                 self.floors.iter_mut().zip(rows).for_each(|(floor, oldest)| *floor = (*floor).min(*oldest));
             }
