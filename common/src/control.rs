@@ -39,6 +39,8 @@ pub struct Control {
     pub written_back_alarm: u64,
     /// Pages that were found in zswap at the end of their swap-out: the program that sees them stored had been skipped.
     pub stores_found: u64,
+    /// Pages that were in zswap before the probes, entered from its own trees.
+    pub found_before: u64,
 }
 
 #[cfg(feature = "user")]

@@ -14,7 +14,7 @@ pub mod notes;
 pub mod slot;
 
 /// Version of everything in this crate. A pinned map of another version is never adopted.
-pub const LAYOUT: u32 = 4;
+pub const LAYOUT: u32 = 5;
 
 /// What stands in the probes' object where the BTF id of the kernel's function `bpf_rdonly_cast` has to be: an id that
 /// neither a helper nor a function has.

@@ -40,6 +40,12 @@ impl State {
 pub const LOADED: u64 = 1 << 2;
 /// History bit: the data on the device came out of zswap (write-back), not straight from memory.
 pub const WRITTEN_BACK: u64 = 1 << 3;
+/// History bit: it was in zswap before the probes saw anything. The stamp is the second in which it was found, and its age
+/// *at least* the time since.
+pub const BEFORE: u64 = 1 << 4;
+/// History bit: no event could have ended it before it was entered, so one that was under way then may have been missed. It is
+/// looked at once more.
+pub const UNSURE: u64 = 1 << 5;
 
 const LENGTH_SHIFT: u32 = 3;
 const OWNER_SHIFT: u32 = 16;

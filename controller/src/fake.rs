@@ -1,6 +1,8 @@
 //! A little host in a temporary folder, for the tests of this crate.
 
 use std::fs;
+use std::path::Path;
+use swaptier_policies::Knob;
 
 use crate::root::{Root, cgroup_file};
 
@@ -22,10 +24,12 @@ impl FakeRoot {
     pub(crate) fn host() -> FakeRoot {
         let fake = FakeRoot::empty();
         fake.write("proc/meminfo", MEMINFO);
+        fake.write("proc/cmdline", "root=/dev/vda ro quiet\n");
         fake.write(
             "proc/swaps",
             "Filename\tType\tSize\tUsed\tPriority\n/dev/vda\tpartition\t1048572\t12288\t-2\n",
         );
+        fake.block("vda", "254:0");
         fake.write("proc/vmstat", "nr_swapcached 0\npswpin 3\npswpout 4\nzswpin 1\nzswpout 9\nzswpwb 5\n");
         fake.write("proc/pressure/memory", "some avg10=0.50 avg60=0.10 avg300=0.00 total=7\n");
         fake.write("proc/sys/kernel/random/boot_id", "boot-one\n");
@@ -44,23 +48,41 @@ impl FakeRoot {
         fake
     }
 
+    /// Makes a block device as sysfs shows it; it has no node.
+    pub(crate) fn block(&self, name: &str, number: &str) {
+        let device = format!("sys/devices/virtual/block/{name}");
+        self.write(&format!("{device}/dev"), &format!("{number}\n"));
+        self.write(
+            &format!("{device}/uevent"),
+            &format!("DEVNAME={}\nDEVTYPE=disk\n", name.replace('!', "/")),
+        );
+        let links = [("sys/class/block", name), ("sys/block", name), ("sys/dev/block", number)];
+        for (folder, link) in links {
+            let up = "../".repeat(folder.split('/').count());
+            fs::create_dir_all(self.path(folder)).unwrap();
+            std::os::unix::fs::symlink(format!("{up}{device}"), self.path(&format!("{folder}/{link}")))
+                .unwrap();
+        }
+    }
+
     /// Makes a cgroup with every memory file at its default, and says its id.
-    pub(crate) fn cgroup(&self, path: &str) -> u64 {
+    pub(crate) fn cgroup(&self, path: &(impl AsRef<[u8]> + ?Sized)) -> u64 {
+        let path = path.as_ref();
         for (file, value) in [
             ("cgroup.events", "populated 1\nfrozen 0\n"),
             ("memory.current", "1048576\n"),
             ("memory.high", "max\n"),
             ("memory.max", "max\n"),
             ("memory.swap.current", "16384\n"),
-            ("memory.swap.max", "max\n"),
             ("memory.zswap.current", "2048\n"),
-            ("memory.zswap.max", "max\n"),
-            ("memory.zswap.writeback", "1\n"),
             ("memory.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"),
             ("memory.reclaim", ""),
             ("memory.stat", "anon 524288\nfile 0\nzswap 2048\nzswapped 8192\nzswpwb 1\n"),
         ] {
             self.write(&cgroup_file(path, file), value);
+        }
+        for knob in Knob::ALL {
+            self.write(&cgroup_file(path, knob.file()), &format!("{}\n", knob.fresh().kernel_text()));
         }
         self.root.cgroup_id(path).unwrap()
     }
@@ -69,21 +91,21 @@ impl FakeRoot {
         &self.root
     }
 
-    pub(crate) fn path(&self, rel: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, rel: &(impl AsRef<Path> + ?Sized)) -> std::path::PathBuf {
         self.dir.path().join(rel)
     }
 
-    pub(crate) fn write(&self, rel: &str, text: &str) {
+    pub(crate) fn write(&self, rel: &(impl AsRef<Path> + ?Sized), text: &str) {
         let path = self.path(rel);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    pub(crate) fn read(&self, rel: &str) -> String {
+    pub(crate) fn read(&self, rel: &(impl AsRef<Path> + ?Sized)) -> String {
         fs::read_to_string(self.path(rel)).unwrap().trim().to_owned()
     }
 
-    pub(crate) fn remove(&self, rel: &str) {
+    pub(crate) fn remove(&self, rel: &(impl AsRef<Path> + ?Sized)) {
         let path = self.path(rel);
         if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
     }

@@ -1,9 +1,16 @@
 //! Fault points: a name for every step that changes the world, at which a test can have the process killed.
 //!
-//! `SWAPTIER_FAULT=NAME[:NTH][@WHOM]` names one, or several with commas between them. At its NTH passing (the first without) the process sends SIGKILL to
-//! itself; `@parent` means to its parent instead, `@both` to the parent and then to itself: the pump's ways to kill the
-//! agent at a moment only the pump knows; at `@panic` it panics. The pump inherits the variable, so its points work too. Without the variable
-//! a point is one load of an atomic. `swaptier-guest bench kill` goes through the table. Callers: every room that acts.
+//! `SWAPTIER_FAULT=NAME[:NTH][@WHAT]` names one, or several with commas between them. At its NTH passing (the first
+//! without) the process sends SIGKILL to itself; `@parent` means to its parent instead, `@both` to the parent and then to
+//! itself: the pump's ways to kill the agent at a moment only the pump knows. `@stop`, `@stop-parent` and `@stop-both` send
+//! SIGSTOP: the process stands still until somebody continues it. At `@panic` it panics. At `@slow` it sleeps 50 ms, and at
+//! each of the next 159 passings: work that lasts for seconds, whatever the machine. The pump inherits the variable, so its
+//! points work too.
+//!
+//! Without the variable a point is one load of an atomic. `swaptier-guest bench kill` goes through the table. Callers:
+//! every room that acts.
+
+#![expect(clippy::disallowed_methods, reason = "a test says by a variable where the program is to die")]
 
 use std::{
     sync::{
@@ -12,6 +19,8 @@ use std::{
     },
     time::Duration,
 };
+
+use rustix::process::{Signal, getpid, getppid, kill_process};
 
 /// The variable.
 pub const VARIABLE: &str = "SWAPTIER_FAULT";
@@ -55,6 +64,11 @@ pub const POINTS: &[(&str, &str)] = &[
     ("map.chunk.half", "half of a new chunk's frames are handed over"),
     ("attach.half", "one program is attached in all its copies"),
     ("attach.done", "all programs are attached"),
+    ("handover.given", "one more pin of the map is with the service manager too"),
+    ("handover.kept", "the service manager has all of the map, all pins are there"),
+    ("handover.pinned", "one more pin of the agent before is made anew, none is in its place"),
+    ("handover.taken", "the pins of the agent before are in place, the manager has them too"),
+    ("handover.dropped", "the service manager has dropped what is pinned again, the map is not open"),
     ("round.begun", "a round is asked for, nothing is done"),
     ("round.home.noted", "the pump's cgroup is noted, not made"),
     ("round.home.made", "the pump's cgroup is there, its write-back open"),
@@ -67,6 +81,10 @@ pub const POINTS: &[(&str, &str)] = &[
     ("round.host", "the whole host's change of the gate is made"),
     ("round.aimed", "all valves but the cgroup's own are moved, the pump has no job"),
     ("round.job.sent", "the pump has its job"),
+    ("round.new.noted", "a cgroup that came in the round is noted, the pump does not know of it"),
+    ("round.new.told", "the pump knows of a cgroup that came in the round, its valve is open"),
+    ("round.new.closed", "the valve of a cgroup that came in the round is closed"),
+    ("round.cut", "the pump is told to end its job early"),
     ("round.answered", "the pump is done, nothing is given back"),
     ("round.give-back", "one more value of the round is given back, none marked"),
     ("round.given-back", "all values of this half are given back, none marked"),
@@ -80,9 +98,11 @@ pub const POINTS: &[(&str, &str)] = &[
     ("pump.accept.low", "the accept threshold is at its low value, the worker has not begun"),
     ("pump.accept.first", "the accept threshold is at its low value, and no worker is queued yet"),
     ("pump.both.low", "accept threshold and pool limit are at their low values"),
+    ("pump.stroked", "a stroke is over, the next one is not begun"),
     ("pump.full", "the target is reached, the cgroup's own valve is closed again"),
     ("pump.valve.closed", "the strokes are over, the worker may be running"),
     ("pump.settled", "the worker has ended, the agent does not know"),
+    ("pump.given-up", "some of what the round left in the swap cache is given up, the agent does not know"),
     ("pump.answered", "the agent has its answer"),
     ("guardian.begun", "the agent is dead, the guardian has put back nothing"),
     ("guardian.put", "the guardian has put back one more value"),
@@ -95,6 +115,8 @@ pub const POINTS: &[(&str, &str)] = &[
     ("area.noted", "the list of areas is on disk, nothing of the change is made"),
     ("area.device.created", "a device of an area is there, without a table"),
     ("area.table.loaded", "a device of an area has a new table beside the one in use"),
+    ("area.file.noted", "a file for an area is made and noted, and has no name yet"),
+    ("area.wiped", "a disk that was given away holds nothing any more, and has no label yet"),
     ("area.zram.added", "a zram device is there, its number is not noted"),
     ("area.zram.removed", "a zram device is gone, its number is still noted"),
     ("area.step", "one step of a change of areas is done, others are not"),
@@ -120,7 +142,32 @@ struct Fault {
     name: String,
     /// Counts down; the fault is at 1.
     left: AtomicU64,
-    whom: Whom,
+    what: What,
+}
+
+/// What happens at a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// These processes get SIGKILL.
+    Kill(Whom),
+    /// These processes get SIGSTOP.
+    Stop(Whom),
+    /// The thread panics.
+    Panic,
+    /// The thread sleeps, at this passing and some later ones.
+    Slow,
+}
+
+/// What a slow point takes: less than a guardian waits for a process that stands still.
+const SLOW: Duration = Duration::from_millis(50);
+/// How often a slow point is slow.
+const SLOW_PASSINGS: u64 = 160;
+
+impl What {
+    /// At how many passings it happens, the first one included.
+    fn passings(self) -> u64 {
+        if self == What::Slow { SLOW_PASSINGS } else { 1 }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,8 +175,6 @@ enum Whom {
     Own,
     Parent,
     Both,
-    /// Nobody is killed: the thread panics.
-    Panic,
 }
 
 /// Reads the variable; once, before anything else.
@@ -161,42 +206,67 @@ fn passed(name: &'static str) {
 
 impl Fault {
     fn pass(&self) {
-        let is_now = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
-        if is_now != Ok(1) {
+        let left = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
+        if !left.is_ok_and(|left| (1..=self.what.passings()).contains(&left)) {
             return;
         }
         // The kernel's clock, so that a test can tell how long something lasted after this.
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let micros = now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1_000;
         eprintln!("swaptier: fault point {} reached at {micros} µs", self.name);
-        assert!(self.whom != Whom::Panic, "fault point {}", self.name);
-        use rustix::process::{Signal, getpid, getppid, kill_process};
-        let parent = getppid().filter(|parent| !parent.is_init() && self.whom != Whom::Own);
-        // A process that is gone is as dead as it should be.
-        let _gone = parent.map(|parent| kill_process(parent, Signal::KILL));
-        if self.whom != Whom::Parent {
-            let _gone = kill_process(getpid(), Signal::KILL);
-            loop {
-                std::thread::sleep(Duration::from_secs(1));
+        match self.what {
+            What::Panic => panic(&self.name),
+            What::Slow => std::thread::sleep(SLOW),
+            What::Stop(whom) => send(whom, Signal::STOP),
+            What::Kill(whom) => {
+                send(whom, Signal::KILL);
+                if whom != Whom::Parent {
+                    loop {
+                        std::thread::sleep(Duration::from_secs(1));
+                    }
+                }
             }
         }
     }
 }
 
+#[allow(clippy::panic, reason = "somebody asked for it")]
+fn panic(name: &str) -> ! {
+    panic!("fault point {name}")
+}
+
+/// To the parent first: the process itself may not come to more.
+fn send(whom: Whom, signal: Signal) {
+    let parent = getppid().filter(|parent| !parent.is_init() && whom != Whom::Own);
+    // A process that is gone is as dead as it should be.
+    let _gone = parent.map(|parent| kill_process(parent, signal));
+    if whom != Whom::Parent {
+        let _gone = kill_process(getpid(), signal);
+    }
+}
+
 fn parse(text: &str) -> Option<Fault> {
-    let (place, whom) = match text.split_once('@') {
-        None => (text, Whom::Own),
-        Some((place, "parent")) => (place, Whom::Parent),
-        Some((place, "both")) => (place, Whom::Both),
-        Some((place, "panic")) => (place, Whom::Panic),
+    let (place, what) = match text.split_once('@') {
+        None => (text, What::Kill(Whom::Own)),
+        Some((place, "parent")) => (place, What::Kill(Whom::Parent)),
+        Some((place, "both")) => (place, What::Kill(Whom::Both)),
+        Some((place, "stop")) => (place, What::Stop(Whom::Own)),
+        Some((place, "stop-parent")) => (place, What::Stop(Whom::Parent)),
+        Some((place, "stop-both")) => (place, What::Stop(Whom::Both)),
+        Some((place, "panic")) => (place, What::Panic),
+        Some((place, "slow")) => (place, What::Slow),
         Some(_) => return None,
     };
-    let (name, nth) = match place.split_once(':') {
+    let (name, nth): (_, u64) = match place.split_once(':') {
         None => (place, 1),
         Some((name, nth)) => (name, nth.parse().ok().filter(|nth| *nth > 0)?),
     };
     let is_known = POINTS.iter().any(|(known, _)| *known == name);
-    is_known.then(|| Fault { name: name.to_owned(), left: AtomicU64::new(nth), whom })
+    is_known.then(|| Fault {
+        name: name.to_owned(),
+        left: AtomicU64::new(nth.saturating_add(what.passings() - 1)),
+        what,
+    })
 }
 
 #[cfg(test)]
@@ -233,10 +303,26 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_point_is_slow_from_its_passing_on_for_a_while() {
+        let fault = parse("pump.stroked:2@slow").expect("known");
+        let took = || {
+            let start = std::time::Instant::now();
+            fault.pass();
+            start.elapsed() >= SLOW
+        };
+        assert_eq!([took(), took(), took()], [false, true, true]);
+        assert_eq!(fault.left.swap(1, Ordering::Relaxed), SLOW_PASSINGS - 2);
+        assert_eq!([took(), took()], [true, false]);
+    }
+
+    #[test]
     fn the_variable_names_a_point_a_count_and_a_victim() {
         let fault = parse("pump.limit.low:3@parent").expect("known");
         assert_eq!((fault.name.as_str(), fault.left.into_inner()), ("pump.limit.low", 3));
-        assert_eq!(fault.whom, Whom::Parent);
+        assert_eq!(fault.what, What::Kill(Whom::Parent));
+        assert_eq!(parse("round.aimed@stop-both").expect("known").what, What::Stop(Whom::Both));
+        assert_eq!(parse("pump.stroked@slow").expect("known").what, What::Slow);
+        assert!(parse(&format!("pump.stroked:{}@slow", u64::MAX)).is_some(), "a count that is never reached");
         assert_eq!(parse("file.noted").expect("known").left.into_inner(), 1);
         for wrong in ["", "nowhere", "file.noted:0", "file.noted:x", "file.noted@child"] {
             assert!(parse(wrong).is_none(), "{wrong}");

@@ -3,24 +3,27 @@
 //! Values are given back by `journal::restore`. Callers: the agent at its start and `swaptier restore`, both with the
 //! state folder's lock in their hands: it says that no agent runs, so all of this is nobody's.
 
+#![expect(clippy::disallowed_methods, reason = "removes the socket of a dead agent")]
+
 use std::{
     fs, io,
     path::Path,
     time::{Duration, Instant},
 };
 
+use swaptier_policies::{Asker, Knob};
+
 use crate::{
-    act::{
-        FOR_AREAS,
-        writeback::{PUMP_CGROUP, pins},
-        zswap_writeback,
-    },
+    act::writeback::{PUMP_CGROUP, pins},
     fault,
     hooks::load::remove_pins,
     journal::Change,
-    root::{Root, RootError, cgroup_file, cgroup_path},
-    sense,
+    root::{
+        Root, RootError, cgroup_file, cgroup_path,
+        change::{Make as _, Write as _},
+    },
     serve::SOCKET,
+    vswap,
 };
 
 /// How long a guardian may take: it puts the pool limit back at once, and the rest when zswap's worker has ended.
@@ -55,7 +58,7 @@ pub fn sweep(root: &Root) {
     fault::point("sweep.half");
     match fs::remove_file(root.host_path(SOCKET)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(%error, "the socket of a dead agent stays");
+            tracing::warn!(%error, "the socket of a dead agent stays: {error}");
         }
         _ => {}
     }
@@ -64,19 +67,20 @@ pub fn sweep(root: &Root) {
 /// Removes the maps that a dead agent pinned, where no new one adopts them.
 pub fn unpin(root: &Root) {
     if let Err(error) = remove_pins(&pins(root)) {
-        tracing::warn!(%error, "the maps of a dead agent stay pinned");
+        tracing::warn!(%error, "the maps of a dead agent stay pinned: {error}");
     }
 }
 
 /// Whether the closed gate must stay closed although everything is given back: an area without storage is on. When that
 /// cannot be told it stays: an open gate over a ghost costs more than a closed one over a disk.
 pub fn keeps_gate(root: &Root, state: &Path) -> bool {
-    sense::areas::known(root, state).map_or(true, |known| sense::areas::has_ghost_on(&known))
+    vswap::seen::has_ghost_on(root, state).unwrap_or(true)
 }
 
-/// Whether a change is the closing of the gate: of the root's valve, for the swap areas.
+/// Whether a change is the closing of the gate: of the root's valve, for the swap areas, or for nobody knows whom.
 pub fn is_gate(change: &Change) -> bool {
-    change.why == FOR_AREAS && change.path == cgroup_file("", zswap_writeback::FILE)
+    matches!(change.by, Asker::Areas | Asker::Other(_))
+        && change.path == cgroup_file("", Knob::ZswapWriteback.file())
 }
 
 fn is_empty_within(root: &Root, limit: Duration) -> bool {
@@ -94,7 +98,7 @@ fn is_empty_within(root: &Root, limit: Duration) -> bool {
 
 fn warn_unless_gone(error: RootError) {
     if !error.is_gone() {
-        tracing::warn!(%error, "the pump's cgroup stays");
+        tracing::warn!(%error, "the pump's cgroup stays: {error}");
     }
 }
 

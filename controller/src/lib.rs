@@ -3,10 +3,13 @@
 //! One direction: `hooks` → `map` → `sense` → decision → `act` → `journal`. This file declares the rooms and holds
 //! nothing else.
 
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests make and read files of their own"))]
+
 pub mod act;
 pub mod agent;
 pub mod cli;
 pub mod config;
+pub mod exit;
 pub mod fault;
 pub mod hooks;
 pub mod journal;
@@ -24,3 +27,5 @@ pub mod vswap;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod scenarios;

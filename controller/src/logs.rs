@@ -4,6 +4,8 @@
 //! What is said is the business of whoever says it. Callers: `cli/agent.rs` starts it, the agent's loop asks each tick
 //! what was left out.
 
+#![expect(clippy::disallowed_methods, reason = "what the service manager says of where stderr goes")]
+
 use std::{
     collections::BTreeMap,
     fmt::Debug,

@@ -180,6 +180,13 @@ pub fn percent(parts: u64) -> String {
     }
 }
 
+/// `HH:MM:SS`, of the day in UTC.
+#[must_use]
+pub fn clock(unix_seconds: u64) -> String {
+    let second = unix_seconds % 86_400;
+    format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! The real binary on a little host in a folder: exit codes, and what goes where. What is printed in detail is tested
 //! beside the code that prints it.
 
+#![expect(clippy::disallowed_methods, reason = "tests make and read files of their own")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{
@@ -19,7 +20,10 @@ impl Host {
     fn new() -> Host {
         let host = Host { dir: tempfile::tempdir().unwrap() };
         host.write("proc/meminfo", MEMINFO);
+        host.write("proc/cmdline", "root=/dev/vda ro quiet\n");
         host.write("proc/swaps", "Filename Type Size Used Priority\n/dev/vda partition 1048572 0 -2\n");
+        host.write("sys/class/block/vda/dev", "254:0\n");
+        host.write("sys/dev/block/254:0/uevent", "DEVNAME=vda\n");
         host.write("proc/vmstat", "pswpin 0\n");
         host.write("sys/module/zswap/parameters/enabled", "Y\n");
         host.write("sys/module/zswap/parameters/max_pool_percent", "20\n");
@@ -73,7 +77,26 @@ fn check_says_how_many_policies_are_good() {
     host.write("p.toml", POLICY);
     let file = host.path("p.toml");
     let (code, out, err) = host.run(&["check", file.to_str().unwrap()]);
-    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "1 policy, no faults\n", ""));
+    let note =
+        "note: p.toml: leaves alone memory.swap.max (no `swap_max`), memory.zswap.max (no `zswap_max`)\n";
+    assert_eq!((code, out, err), (Some(0), format!("{note}1 policy, no faults\n"), String::new()));
+}
+
+#[test]
+fn check_tells_where_a_policy_in_force_would_raise_a_limit_of_somebody() {
+    let host = Host::new();
+    host.write("sys/fs/cgroup/a/memory.swap.max", "0\n");
+    host.write("sys/fs/cgroup/a/memory.zswap.writeback", "1\n");
+    let policy = |rest: &str| {
+        let text = POLICY.replace("[\"zswap\"]", &format!("[\"zswap\"]\nzswap_max = \"max\"\n{rest}"));
+        host.write("etc/swaptier/policies.d/p.toml", &text);
+        host.run(&["check"]).1
+    };
+    let raises =
+        "note: p.toml: raises memory.swap.max of a from 0 B to max, whoever set that\n1 policy, no faults\n";
+    assert_eq!(policy("swap_max = \"max\""), raises);
+    let leaves = "note: p.toml: leaves alone memory.swap.max (no `swap_max`)\n1 policy, no faults\n";
+    assert_eq!(policy(""), leaves);
 }
 
 #[test]
@@ -103,7 +126,8 @@ fn what_is_packaged_passes_the_check() {
     let packaged = top.join("packaging/swaptier.toml");
     let batch = top.join("policies/batch.toml");
     let (code, out, _) = host.run(&["check", packaged.to_str().unwrap(), batch.to_str().unwrap()]);
-    assert_eq!((code, out.as_str()), (Some(0), "1 policy, no faults\n"));
+    let note = "note: batch.toml: leaves alone memory.swap.max (no `swap_max`)\n";
+    assert_eq!((code, out), (Some(0), format!("{note}1 policy, no faults\n")));
 }
 
 #[test]
@@ -264,8 +288,8 @@ fn the_recording_of_a_killed_agent_decides_again_to_the_same_plans() {
     assert_eq!((&json["same"], &json["different"]), (&json["decisions"], &0.into()));
     assert!(json["decisions"].as_u64() >= Some(3), "{json}");
     assert_eq!(json["losses"], serde_json::json!([]));
-    // The valve is a step of the first decision; a policy that leaves the disk open would not have closed it.
-    host.write("other.toml", &POLICY.replace("\"zswap\"", "\"zswap\", \"disk\""));
+    // The valve is a step of the first decision; a policy that opens it would not have closed it.
+    host.write("other.toml", &POLICY.replace("[\"zswap\"]", "[\"zswap\", \"disk\"]\noverflow = \"disk\""));
     let (_, json, _) = replay(&["--policy", host.path("other.toml").to_str().unwrap()]);
     let side = &json["other"]["cgroups"][0];
     assert_eq!((&side["path"], &side["done"]["files"]["memory.zswap.writeback"]), (&"a".into(), &"0".into()));

@@ -3,6 +3,7 @@
 //! After a change that is meant: `BLESS=1 cargo test -p swaptier --test frames`, read the difference, commit both. What
 //! the scenes are is in `scenes.rs`, how a frame becomes text in `picture.rs`.
 
+#![expect(clippy::disallowed_methods, reason = "tests make and read files of their own")]
 #![expect(clippy::unwrap_used, reason = "a harness that cannot read its cases has failed")]
 
 #[path = "frames/picture.rs"]

@@ -3,6 +3,7 @@
 //!
 //! `SWAPTIER_BLESS=1` writes the rendering and the table of the documentation anew.
 
+#![expect(clippy::disallowed_methods, reason = "tests make and read files of their own")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,7 +104,12 @@ fn full() -> Arc<Page> {
         agent,
         host,
         areas: vec![area],
-        map: MapStatus { state: "exact".into(), drift_pages: -2, ..MapStatus::default() },
+        map: MapStatus {
+            state: MapState::Exact,
+            age_seconds: Some(2),
+            drift_pages: -2,
+            ..MapStatus::default()
+        },
         cgroups: vec![row("batch.slice", Some("batch.toml")), row("user.slice", None), row("a \"b\"", None)],
         ..Status::default()
     };

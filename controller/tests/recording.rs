@@ -10,10 +10,9 @@
 mod dice;
 
 use proptest::prelude::*;
-use swaptier::act::Outcome;
 use swaptier::recording::replay::Replay;
-use swaptier::recording::{Decision, Frame, Limits, Recorder, Recording, Terms};
-use swaptier_policies::{Action, History, Pages, Snapshot, decide};
+use swaptier::recording::{Frame, Limits, Recorder, Recording, Terms};
+use swaptier_policies::{Action, Decision, Outcome, Pages, RoundReport, Session, Settled, Snapshot, Step};
 
 const POLICIES: [(&str, &str); 3] = [
     (
@@ -41,29 +40,40 @@ fn frames(
     part: u64,
     mut wants_key: impl FnMut(&Frame) -> bool,
 ) -> Vec<Frame> {
-    let (policies, mut history) = (terms().policy_set().unwrap(), History::default());
-    let mut frames = Vec::new();
+    let (policies, mut session) = (terms().policy_set().unwrap(), Session::default());
+    let (mut frames, mut running) = (Vec::new(), Vec::<(usize, Settled)>::new());
     for (n, snapshot) in hosts.iter().enumerate() {
-        let before = history.clone();
+        let before = session.history().clone();
+        // Rounds run beside the ticks, and end one to three later.
+        let is_over = |(end, _): &mut (usize, Settled)| *end <= n;
+        let mut ended: Vec<Settled> = running.extract_if(.., is_over).map(|(_, ended)| ended).collect();
+        let turn = session.turn(snapshot, &ended);
         let decision = n.is_multiple_of(interval).then(|| {
-            let plan = decide(snapshot, &policies, &mut history);
-            let outcome = |step: &swaptier_policies::Step| match step.action {
-                Action::Writeback { pages, .. } => Outcome::WroteBack {
-                    path: "x".to_owned(),
-                    asked: pages,
-                    written: Pages(pages.0 / part),
-                    report: serde_json::Value::Null,
-                },
-                _ => Outcome::Gone { path: "x".to_owned() },
+            let (plan, made) = session.decide(turn, snapshot, &policies);
+            let path = || "x".into();
+            let outcome = |step: &Step| match step.action {
+                Action::Writeback { cgroup, pages, .. } => {
+                    let report = RoundReport::default();
+                    let written = Pages(pages.0 / part);
+                    let outcome = match cgroup.0 % 4 {
+                        0 => Outcome::CalledOff { path: path(), why: "closed by hand".to_owned() },
+                        _ => Outcome::WroteBack { path: path(), asked: pages, written, report },
+                    };
+                    let end = n + 1 + cgroup.0 as usize % 3;
+                    running.push((end, Settled { step: step.clone(), outcome }));
+                    Outcome::Queued { path: path(), asked: pages }
+                }
+                _ => Outcome::Gone { path: path() },
             };
             let decision = Decision { outcomes: plan.steps.iter().map(outcome).collect(), plan };
-            decision.book(&mut history, snapshot);
+            session.done(made, &decision, snapshot.at);
             decision
         });
         let mut frame = Frame {
             tick: n as u64,
             unix_ms: 1_000 * n as u64,
             snapshot: snapshot.clone(),
+            ended: std::mem::take(&mut ended),
             decision,
             history: Some(before),
             status: None,

@@ -4,6 +4,7 @@
 //! The messages alone are the fuzz target `socket`; who may ask for what is tested beside `peer`, and with real users
 //! in a guest.
 
+#![expect(clippy::disallowed_methods, reason = "tests make and read files of their own")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot talk to the server has failed")]
 
 use std::collections::BTreeMap;
@@ -22,7 +23,10 @@ use swaptier::serve::client::{self, Connection};
 use swaptier::serve::events::{EventKind, News};
 use swaptier::serve::protocol::{Answer, Ask};
 use swaptier::serve::status::{CgroupStatus, Status};
-use swaptier::serve::{SOCKET, server::Server};
+use swaptier::serve::{
+    SOCKET,
+    server::{Errand, Server},
+};
 use tokio::sync::mpsc;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,7 +68,9 @@ impl World {
     fn subscribe(&self, interval_ms: u64, detail: Option<&str>) -> Connection {
         let mut connection = Connection::open(&self.root).unwrap().unwrap();
         let detail = detail.map(str::to_owned);
-        connection.send(Ask::Subscribe { interval_ms, detail, events_since: 0 }).unwrap();
+        connection
+            .send(Ask::Subscribe { interval_ms, detail: detail.map(Into::into), events_since: 0 })
+            .unwrap();
         connection
     }
 
@@ -260,6 +266,60 @@ fn an_act_waits_for_the_loop_and_is_told_when_that_has_ended() {
     let world = World::new();
     world.pin(1, 1);
     assert!(matches!(world.ask(Ask::Reload { dry_run: false }), Answer::Refused { exit: 1, .. }));
+}
+
+/// Root is never kept out by those who may only look; here it is shown for clients of one user who may act, who are bounded
+/// as well and told so. (Who has which seat is told beside `seats`, and tried with real users in a guest.)
+#[test]
+fn a_client_without_a_seat_is_told_so_at_once() {
+    let world = World::new();
+    world.pin(1, 1);
+    let mut subscribers: Vec<Connection> = (0..32).map(|_| world.subscribe(0, None)).collect();
+    for subscriber in &mut subscribers {
+        assert_eq!(tick_of(subscriber.receive(PATIENCE).unwrap()), 1);
+    }
+    let Answer::Refused { exit: 1, message } = world.ask(Ask::Status) else { panic!("served") };
+    assert!(message.contains("served already") && message.contains("try again"), "{message}");
+    // One who asks when the refusal has been said and the connection is closed hears it all the same.
+    let mut slow = Connection::open(&world.root).unwrap().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    slow.send(Ask::Status).unwrap();
+    assert!(matches!(slow.receive(PATIENCE).unwrap(), Answer::Refused { exit: 1, .. }));
+    drop(subscribers.pop());
+    let until = Instant::now() + PATIENCE;
+    while tick_of(world.ask(Ask::Status)) != 1 {
+        assert!(Instant::now() < until, "the seat of one who left stays taken");
+    }
+}
+
+/// A loop that is busy, and a client that does not wait for it.
+#[test]
+fn what_a_client_asked_for_is_not_done_once_it_has_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Root::at(dir.path()).unwrap();
+    let (send, mut errands) = mpsc::channel(4);
+    let (socket, metrics) = (SocketConfig::default(), MetricsConfig::default());
+    let _server = Server::start(&root, &socket, &metrics, Arc::new(Board::default()), send).unwrap();
+    let reload = Ask::Reload { dry_run: false };
+    let gone = client::ask(&root, reload.clone(), Duration::from_millis(300)).unwrap_err();
+    assert_eq!(gone.kind(), std::io::ErrorKind::WouldBlock);
+    let Errand { ask, client, .. } = errands.blocking_recv().unwrap();
+    let until = Instant::now() + PATIENCE;
+    while !client.is_closed() {
+        assert!(Instant::now() < until, "the loop does not learn that {ask:?} is nobody's any more");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // One that says no more, and waits, is there.
+    let mut waiting = UnixStream::connect(dir.path().join(SOCKET)).unwrap();
+    waiting.write_all(b"{\"v\":2,\"ask\":\"reload\"}\n").unwrap();
+    waiting.shutdown(Shutdown::Write).unwrap();
+    let Errand { client, .. } = errands.blocking_recv().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!client.is_closed());
+    client.send(Answer::Done { message: "one policy".into() }).unwrap();
+    let mut back = String::new();
+    waiting.read_to_string(&mut back).unwrap();
+    assert!(back.contains("one policy"), "{back}");
 }
 
 #[test]

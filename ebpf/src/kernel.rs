@@ -24,6 +24,8 @@ offsets! {
     ZSWAP_ENTRY_SWPENTRY,
     /// `zswap_entry.length`
     ZSWAP_ENTRY_LENGTH,
+    /// `zswap_entry.objcg`
+    ZSWAP_ENTRY_OBJCG,
     /// `mem_cgroup.id.id`
     MEM_CGROUP_ID,
     /// `mem_cgroup.css`
@@ -168,6 +170,16 @@ impl Owner {
             let kn: *const u8 = load(cgroup, &CGROUP_KN);
             Self { index: load::<u32>(memcg, &MEM_CGROUP_ID) as u16, id: load(kn, &KERNFS_NODE_ID) }
         }
+    }
+
+    /// The owner behind a typed `struct obj_cgroup *`, which may be null.
+    #[inline(always)]
+    pub(crate) fn of_objcg(objcg: *const u8) -> Self {
+        if objcg.is_null() {
+            return Self::ROOT;
+        }
+        // SAFETY: a pointer to a `struct mem_cgroup` by its type.
+        Self::of_memcg(unsafe { load(objcg, &OBJ_CGROUP_MEMCG) })
     }
 
     /// The owner a folio is charged to.

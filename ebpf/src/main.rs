@@ -10,6 +10,7 @@
 #![feature(asm_experimental_arch, core_intrinsics)]
 
 mod area;
+mod before;
 mod cgroup;
 mod copies;
 mod free;

@@ -7,7 +7,7 @@ use aya_ebpf::{macros::fentry, programs::FEntryContext};
 use swaptier_common::{
     cgroup::Counters,
     notes::Notes,
-    slot::{LOADED, State, Word},
+    slot::{BEFORE, LOADED, State, Word},
 };
 
 use crate::{
@@ -56,7 +56,8 @@ pub(crate) fn stored(entry: u64, owner: Owner) -> Option<u64> {
     // What was there is dropped by now, with or without a look at it. What looks the same and is as young is the same: a
     // copy before this one has entered it.
     let old = place.change(0, |old| {
-        let is_news = old.state() != State::Zswap || old.length() != length || old.age(now) > 1;
+        let is_news =
+            old.state() != State::Zswap || old.length() != length || old.age(now) > 1 || old.has(BEFORE);
         is_news.then(|| Word::new(State::Zswap, length, owner.index, now))
     })?;
     count_drop(old);
@@ -93,10 +94,12 @@ fn loaded(entry: u64) -> Option<()> {
     })?;
     let counters = counters(old.owner())?;
     add(counters, offset_of!(Counters, loaded_pages), 1);
-    // Nobody knows since when the others were there.
     if old.state() == State::Zswap {
         drop_from(counters, old);
-        count_age(counters, offset_of!(Counters, load_age), old.age(now));
+        // Nobody knows since when the others were there.
+        if !old.has(BEFORE) {
+            count_age(counters, offset_of!(Counters, load_age), old.age(now));
+        }
     }
     Some(())
 }

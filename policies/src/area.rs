@@ -46,13 +46,19 @@ pub enum AreaKind {
     Zram,
     /// A partition or a file: each slot has its place on the disk.
     Plain,
+    /// It could not be told: it counts as an area without storage.
+    Unseen,
 }
 
 impl AreaKind {
-    /// Whether a page that is written there is lost to the writer: nothing but zswap can hold one.
+    /// Whether a page that is written there is lost to the writer: nothing but zswap can hold one. So it is of an area of
+    /// which that is not known: a write that fails is tried again and again, a page that is not written only waits.
     #[must_use]
     pub fn is_ghost(self) -> bool {
-        matches!(self, AreaKind::GhostNative | AreaKind::GhostDm | AreaKind::GhostZram)
+        match self {
+            AreaKind::GhostNative | AreaKind::GhostDm | AreaKind::GhostZram | AreaKind::Unseen => true,
+            AreaKind::Virtual | AreaKind::Zram | AreaKind::Plain => false,
+        }
     }
 
     /// Whether a page in zswap keeps a piece of the disk busy that it does not use.
@@ -71,6 +77,7 @@ impl fmt::Display for AreaKind {
             AreaKind::Virtual => "virtual",
             AreaKind::Zram => "zram",
             AreaKind::Plain => "plain",
+            AreaKind::Unseen => "unseen",
         })
     }
 }

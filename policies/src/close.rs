@@ -1,7 +1,7 @@
 //! A cgroup whose way to disk is closed by hand: the policy it has, narrowed to that one cgroup and to zswap.
 //!
 //! What comes of it is an ordinary policy file, so that everything else (the decision, `explain`, `check`, a recording)
-//! knows of it without being told. Where the file lies, and how it goes again, is the agent's.
+//! knows of it without being told. Its key `closed_by_hand` says that it is one. Writing and removing it is the agent's.
 //!
 //! Properties: the narrowed policy wins for its cgroup and for no other; its limits are those of the policy it was made
 //! of; it writes nothing to disk.
@@ -10,8 +10,12 @@ use std::fmt;
 
 use toml::{Table, Value};
 
-use crate::file::{self, fault::SourceFile};
+use crate::file::{self, fault::SourceFile, grammar::SECTIONS};
+use crate::path::CgroupPath;
 use crate::rules::Use;
+
+/// The folder they are in: gone when the host boots. In no other one does a file close anything by hand.
+pub const FOLDER: &str = "/run/swaptier/policies.d";
 
 /// Its priority: above every policy of a person that does not ask for the same.
 const PRIORITY: i64 = i32::MAX as i64;
@@ -44,7 +48,7 @@ impl fmt::Display for Unclosed {
 ///
 /// # Errors
 /// There is nothing to close.
-pub fn closing(path: &str, of: &SourceFile) -> Result<String, Unclosed> {
+pub fn closing(path: &CgroupPath, of: &SourceFile) -> Result<String, Unclosed> {
     let policy = file::read(of).map_err(|_| Unclosed::Unreadable)?;
     match policy.tiers().map(|tiers| tiers.uses) {
         None => return Err(Unclosed::NoTiers),
@@ -53,14 +57,13 @@ pub fn closing(path: &str, of: &SourceFile) -> Result<String, Unclosed> {
         Some(Use::ZswapThenDisk) => {}
     }
     let mut top: Table = of.text.parse().map_err(|_| Unclosed::Unreadable)?;
-    for later in ["demote", "offload", "guard"] {
-        top.remove(later);
-    }
+    keep_what_stays(&mut top);
     let selector = Table::from_iter([
-        ("cgroup".to_owned(), Value::Array(vec![Value::String(escaped(path))])),
+        ("cgroup".to_owned(), Value::Array(vec![Value::String(escaped(&path.to_string()))])),
         ("priority".to_owned(), Value::Integer(PRIORITY)),
     ]);
     top.insert("match".to_owned(), Value::Table(selector));
+    top.insert("closed_by_hand".to_owned(), Value::String(path.to_string()));
     if let Some(Value::Table(tiers)) = top.get_mut("tiers") {
         tiers.remove("overflow");
         tiers.insert("use".to_owned(), Value::Array(vec![Value::String("zswap".to_owned())]));
@@ -68,8 +71,14 @@ pub fn closing(path: &str, of: &SourceFile) -> Result<String, Unclosed> {
     Ok(top.to_string())
 }
 
-/// A path as the glob that matches it alone.
-fn escaped(path: &str) -> String {
+/// Takes out all but the version and the tables that the grammar lets stay: what is new there was asked about first.
+pub(crate) fn keep_what_stays(top: &mut Table) {
+    let stays = |key: &str| SECTIONS.iter().any(|table| table.name == key && table.stays_when_closed);
+    top.retain(|key, _| key == "schema" || stays(key));
+}
+
+/// The text of a path as the glob that matches it alone.
+pub(crate) fn escaped(path: &str) -> String {
     let mut glob = String::with_capacity(path.len());
     for c in path.chars() {
         match c {

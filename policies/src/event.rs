@@ -126,7 +126,7 @@ impl fmt::Display for Event {
 impl History {
     /// Looks at the areas of one tick, and tells what happened to them since the last one. At the first look every
     /// area comes. Looking twice at the same tick tells nothing new but a gate that is still open.
-    pub fn watch(&mut self, snap: &Snapshot) -> Vec<Event> {
+    pub(crate) fn watch(&mut self, snap: &Snapshot) -> Vec<Event> {
         let before = self.areas.clone();
         look(snap, self);
         let (areas, mut events) = (&snap.host.areas, Vec::new());
@@ -154,7 +154,7 @@ impl History {
         for pool in before.refusing.iter().filter(|pool| is_there(pool) && !refused(pool, &self.areas)) {
             events.push(Event::PoolTakes { pool: pool.clone() });
         }
-        let is_open = snap.cgroups.get(&CgroupId::ROOT).and_then(|root| root.zswap_writeback) == Some(true);
+        let is_open = snap.cgroups.get(&CgroupId::ROOT).and_then(|root| root.settings.valve()) == Some(true);
         match (&before.closed, self.areas.closed.clone()) {
             (None, Some(because)) => events.push(Event::GateClosed { because }),
             (Some(_), Some(because)) if before.was_shut && is_open => {

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::area::{AreaKind, Level, PoolView};
-use crate::decide::{Government, HOST, by_ghosts, govern, least_round, pools, wanted_valve};
+use crate::asker::Asker;
+use crate::decide::{Government, by_ghosts, govern, least_round, pools, wanted_valve};
+use crate::knob::{Knob, Setting};
 use crate::plan::{Action, Plan};
 use crate::policy::PolicySet;
-use crate::rules::Use;
 use crate::snapshot::{CgroupId, CgroupView, MapHealth, Snapshot, Writeback};
-use crate::units::{Limit, Pages, Share};
+use crate::units::{Pages, Share};
 
 /// One step that must not be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,23 +76,13 @@ pub fn violations(plan: &Plan, snap: &Snapshot, policies: &PolicySet) -> Vec<Vio
     let mut written = BTreeSet::new();
     let mut found = Vec::new();
     for (step, planned) in plan.steps.iter().enumerate() {
-        let mut broken = judge(&planned.action, &planned.policy, snap, &government);
-        if !written.insert((planned.action.cgroup(), file(&planned.action))) || overlaps(plan, step, snap) {
+        let mut broken = judge(&planned.action, &planned.by, snap, &government);
+        if !written.insert((planned.action.cgroup(), planned.action.knob())) || overlaps(plan, step, snap) {
             broken.push(Broken::Twice);
         }
         found.extend(broken.into_iter().map(|broken| Violation { step, broken }));
     }
     found
-}
-
-/// A number for what an action writes.
-fn file(action: &Action) -> u8 {
-    match action {
-        Action::SetSwapMax { .. } => 0,
-        Action::SetZswapMax { .. } => 1,
-        Action::SetZswapWriteback { .. } => 2,
-        Action::Writeback { .. } => 3,
-    }
 }
 
 /// Whether some other round of the plan takes a cgroup above the one of this round.
@@ -105,29 +96,28 @@ fn overlaps(plan: &Plan, step: usize, snap: &Snapshot) -> bool {
     snap.above(cgroup).any(|(above, _)| others.contains(&above))
 }
 
-fn judge(action: &Action, name: &str, snap: &Snapshot, government: &Government<'_>) -> Vec<Broken> {
+fn judge(action: &Action, by: &Asker, snap: &Snapshot, government: &Government<'_>) -> Vec<Broken> {
     let Some(view) = snap.cgroups.get(&action.cgroup()) else { return vec![Broken::NoSuchCgroup] };
-    if name == HOST {
-        return judge_host(action, view, snap);
-    }
+    let name = match by {
+        Asker::Areas => return judge_host(action, view, snap),
+        Asker::Policy(name) => name,
+        // What is decided again and again is a policy's or the areas'.
+        Asker::Settings | Asker::Hand | Asker::Round | Asker::Other(_) => return vec![Broken::NotAskedFor],
+    };
     let policy = match government.get(&action.cgroup()) {
-        Some(governed) if governed.policy.name() == name => governed.policy,
+        Some(governed) if governed.policy.name() == *name => governed.policy,
         _ => return vec![Broken::NotItsPolicy],
     };
     let Some(tiers) = policy.tiers() else { return vec![Broken::NotAskedFor] };
     match *action {
-        Action::SetSwapMax { to, .. } => limit(view.swap_max, to, snap),
-        Action::SetZswapMax { .. } if tiers.uses == Use::Nothing => vec![Broken::NotAskedFor],
-        Action::SetZswapMax { to, .. } => limit(view.zswap_max, to, snap),
-        Action::SetZswapWriteback { to, .. } => match view.zswap_writeback {
-            None => vec![Broken::Unknown],
-            Some(now) if now == to => vec![Broken::Idle],
-            Some(_) if to && must_be_closed(snap) => vec![Broken::GateClosed],
-            Some(_) => match wanted_valve(tiers) {
-                Some((wanted, _)) if wanted == to || may_be_closed(snap) => Vec::new(),
-                _ => vec![Broken::NotAskedFor],
-            },
-        },
+        Action::Set { knob, .. } if !tiers.asks_for(knob) => vec![Broken::NotAskedFor],
+        Action::Set { knob, to, .. } => {
+            let mut broken = set(view, knob, to, snap);
+            if let (Setting::Valve(to), []) = (to, broken.as_slice()) {
+                broken.extend(valve(to, wanted_valve(tiers).map(|(wanted, _)| wanted), snap));
+            }
+            broken
+        }
         Action::Writeback { older_than, pages, .. } => {
             let Some(rule) = policy.demote() else { return vec![Broken::NotAskedFor] };
             let mut broken = Vec::new();
@@ -152,21 +142,29 @@ fn judge(action: &Action, name: &str, snap: &Snapshot, government: &Government<'
     }
 }
 
+/// A policy's valve; `wanted` is what the policy says of it.
+fn valve(to: bool, wanted: Option<bool>, snap: &Snapshot) -> Option<Broken> {
+    match wanted {
+        _ if to && must_be_closed(snap) => Some(Broken::GateClosed),
+        // A gate closes what a policy opens, and opens nothing.
+        Some(wanted) if wanted == to || (!to && may_be_closed(snap)) => None,
+        _ => Some(Broken::NotAskedFor),
+    }
+}
+
 /// What is done for the host's areas: the root's valve is closed, and limits right below the root are lowered.
 fn judge_host(action: &Action, view: &CgroupView, snap: &Snapshot) -> Vec<Broken> {
     match *action {
-        Action::SetZswapWriteback { cgroup: CgroupId::ROOT, to: false } if may_be_closed(snap) => {
-            match view.zswap_writeback {
-                None => vec![Broken::Unknown],
-                Some(false) => vec![Broken::Idle],
-                Some(true) => Vec::new(),
-            }
-        }
-        Action::SetSwapMax { to, .. }
+        Action::Set {
+            cgroup: CgroupId::ROOT,
+            knob: knob @ Knob::ZswapWriteback,
+            to: to @ Setting::Valve(false),
+        } if may_be_closed(snap) => set(view, knob, to, snap),
+        Action::Set { knob: knob @ Knob::SwapMax, to, .. }
             if view.parent == Some(CgroupId::ROOT) && any_pool(snap, |pool| pool.marks.demote) =>
         {
-            let mut broken = limit(view.swap_max, to, snap);
-            if view.swap_max.is_some_and(|now| to > now) {
+            let mut broken = set(view, knob, to, snap);
+            if view.settings.get(knob).is_some_and(|now| to.is_above(now)) {
                 broken.push(Broken::NotAskedFor);
             }
             broken
@@ -192,9 +190,10 @@ fn any_pool(snap: &Snapshot, mark: impl Fn(&PoolView) -> Share) -> bool {
     is_dark || pools(&snap.host.areas).any(|pool| pool.refuses || pool.fullest().1 >= mark(pool))
 }
 
-fn limit(now: Option<Limit>, to: Limit, snap: &Snapshot) -> Vec<Broken> {
+/// Whatever a file is set to: its value is known and another one, and one that the kernel keeps.
+fn set(view: &CgroupView, knob: Knob, to: Setting, snap: &Snapshot) -> Vec<Broken> {
     let mut broken = Vec::new();
-    match now {
+    match view.settings.get(knob) {
         None => broken.push(Broken::Unknown),
         Some(now) if now == to => broken.push(Broken::Idle),
         Some(_) => {}

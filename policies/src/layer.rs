@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     fn file(name: &str, text: &str) -> SourceFile {
-        SourceFile { name: name.to_owned(), text: text.to_owned() }
+        SourceFile::text(name, text)
     }
 
     #[test]

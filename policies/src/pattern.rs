@@ -2,8 +2,36 @@
 //!
 //! `*` and `?` stay within one component, `**` alone in a component crosses them, `{a,b}` and `[ab]` choose. A
 //! backslash is itself: systemd writes `\x2d` into cgroup names. Called by `[match]` and by `policy`.
+//!
+//! A path is bytes, and a pattern is tried on them; `?` is one byte of what is not UTF-8. It is tried on the path's text
+//! too (`path::text`), so that what a person reads can be written: `caf\xe9.scope`.
+
+use std::{borrow::Cow, ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use crate::path::text;
+
+/// What patterns are tried on.
+#[derive(Debug, Clone)]
+pub struct Subject<'a> {
+    bytes: &'a [u8],
+    text: Cow<'a, str>,
+}
+
+impl<'a> Subject<'a> {
+    /// The path of a cgroup below the cgroup root.
+    #[must_use]
+    pub fn new(path: &'a [u8]) -> Subject<'a> {
+        Subject { bytes: path, text: text::shown(path) }
+    }
+
+    /// Whether it is the root cgroup, which no policy governs.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
 
 /// A compiled glob.
 #[derive(Debug, Clone)]
@@ -87,10 +115,11 @@ impl Pattern {
         Ok(Pattern { text: text.to_owned(), matcher, literal: literal_prefix(text) })
     }
 
-    /// Whether it matches the whole of `path`.
+    /// Whether it matches the whole of the path, or of its text.
     #[must_use]
-    pub fn matches(&self, path: &str) -> bool {
-        self.matcher.is_match(path)
+    pub fn matches(&self, path: &Subject<'_>) -> bool {
+        let is_match = |bytes: &[u8]| self.matcher.is_match(OsStr::from_bytes(bytes));
+        is_match(path.bytes) || (path.text.as_bytes() != path.bytes && is_match(path.text.as_bytes()))
     }
 
     /// Bytes before the first wildcard. A pattern without one counts its end as well: an exact path is longer than

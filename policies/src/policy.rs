@@ -10,7 +10,8 @@ use std::fmt;
 
 use crate::file;
 use crate::file::fault::{Fault, SourceFile};
-use crate::pattern::Pattern;
+use crate::path::CgroupPath;
+use crate::pattern::{Pattern, Subject};
 use crate::rules::{DemoteRule, TierRule};
 use crate::units::Seconds;
 
@@ -21,6 +22,8 @@ pub struct Policy {
     selector: Selector,
     tiers: Option<TierRule>,
     demote: Option<DemoteRule>,
+    /// The cgroup that `swaptier close` wrote it for.
+    closes: Option<CgroupPath>,
 }
 
 /// `[match]`.
@@ -38,7 +41,18 @@ impl Policy {
         tiers: Option<TierRule>,
         demote: Option<DemoteRule>,
     ) -> Policy {
-        Policy { name, selector, tiers, demote }
+        Policy { name, selector, tiers, demote, closes: None }
+    }
+
+    /// The same, written by `swaptier close` for the cgroup at this path.
+    pub(crate) fn closing(self, closes: Option<CgroupPath>) -> Policy {
+        Policy { closes, ..self }
+    }
+
+    /// The path of the cgroup whose way to disk `swaptier close` closed by this policy.
+    #[must_use]
+    pub fn closes(&self) -> Option<&CgroupPath> {
+        self.closes.as_ref()
     }
 
     /// The file name, without folders.
@@ -72,12 +86,12 @@ impl Policy {
     }
 
     /// The first exclude that matches.
-    fn excluded_by(&self, path: &str) -> Option<&Pattern> {
+    fn excluded_by(&self, path: &Subject<'_>) -> Option<&Pattern> {
         self.selector.exclude.iter().find(|pattern| pattern.matches(path))
     }
 
     /// The pattern with the longest literal prefix among those that match; of equal ones the first.
-    fn matched_by(&self, path: &str) -> Option<&Pattern> {
+    fn matched_by(&self, path: &Subject<'_>) -> Option<&Pattern> {
         let matching = self.selector.include.iter().filter(|pattern| pattern.matches(path));
         matching.rev().max_by_key(|pattern| pattern.literal_prefix())
     }
@@ -163,13 +177,14 @@ impl PolicySet {
 
     /// The policy of the cgroup at `path` (below the cgroup root, no leading slash). The root has none.
     #[must_use]
-    pub fn resolve(&self, path: &str) -> Option<&Policy> {
-        self.matching(path).into_iter().min_by(rank).map(|(policy, _)| policy)
+    pub fn resolve(&self, path: &(impl AsRef<[u8]> + ?Sized)) -> Option<&Policy> {
+        self.matching(&Subject::new(path.as_ref())).into_iter().min_by(rank).map(|(policy, _)| policy)
     }
 
     /// Every policy that names `path`, the winner first, then the losers in their rank, then those that exclude it.
     #[must_use]
-    pub fn contenders(&self, path: &str) -> Vec<(&Policy, Standing)> {
+    pub fn contenders(&self, path: &(impl AsRef<[u8]> + ?Sized)) -> Vec<(&Policy, Standing)> {
+        let path = &Subject::new(path.as_ref());
         let mut matching = self.matching(path);
         matching.sort_by(rank);
         let Some(&(winner, winner_by)) = matching.first() else { return self.excluding(path) };
@@ -211,8 +226,8 @@ impl PolicySet {
     }
 
     /// Policies that apply to `path`, with the pattern by which they do.
-    fn matching(&self, path: &str) -> Vec<(&Policy, &Pattern)> {
-        if path.is_empty() {
+    fn matching(&self, path: &Subject<'_>) -> Vec<(&Policy, &Pattern)> {
+        if path.is_root() {
             return Vec::new();
         }
         let applies = |policy: &&Policy| policy.excluded_by(path).is_none();
@@ -220,8 +235,8 @@ impl PolicySet {
     }
 
     /// Policies that would apply to `path` if they did not exclude it.
-    fn excluding(&self, path: &str) -> Vec<(&Policy, Standing)> {
-        let named = |policy: &&Policy| !path.is_empty() && policy.matched_by(path).is_some();
+    fn excluding(&self, path: &Subject<'_>) -> Vec<(&Policy, Standing)> {
+        let named = |policy: &&Policy| !path.is_root() && policy.matched_by(path).is_some();
         let excluded = |policy: &Policy| {
             policy.excluded_by(path).map(|by| Standing::Excluded { pattern: by.text().to_owned() })
         };

@@ -23,14 +23,8 @@ impl Plan {
         let mut after = snap.clone();
         for step in &self.steps {
             match step.action {
-                Action::SetSwapMax { cgroup, to } => {
-                    change(&mut after, cgroup, |view| view.swap_max = Some(to))
-                }
-                Action::SetZswapMax { cgroup, to } => {
-                    change(&mut after, cgroup, |view| view.zswap_max = Some(to));
-                }
-                Action::SetZswapWriteback { cgroup, to } => {
-                    change(&mut after, cgroup, |view| view.zswap_writeback = Some(to));
+                Action::Set { cgroup, knob, to } => {
+                    change(&mut after, cgroup, |view| view.settings.set(knob, to));
                 }
                 Action::Writeback { cgroup, pages, .. } => write_back(&mut after, cgroup, pages),
             }

@@ -5,6 +5,9 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+use crate::knob::Knob;
 use crate::units::{ByteRate, Bytes, Seconds, Share};
 
 /// `[tiers]`: where the pages of a cgroup may live.
@@ -12,12 +15,48 @@ use crate::units::{ByteRate, Bytes, Seconds, Share};
 pub struct TierRule {
     /// `use`.
     pub uses: Use,
-    /// `swap_max`: the most swap, *original* bytes.
-    pub swap_max: Amount,
-    /// `zswap_max`: the most zswap, *compressed* bytes.
-    pub zswap_max: Amount,
-    /// `overflow`: where a page goes that zswap refuses.
-    pub overflow: Overflow,
+    /// The limits that it gives, by file: `swap_max` (the most swap, *original* bytes), `swap_high`, `zswap_max` (the most zswap,
+    /// *compressed* bytes). One that is left out leaves its file alone.
+    pub limits: Amounts,
+    /// `overflow`: where a page goes that zswap refuses. `None`: left out, so with both tiers that is left as it is.
+    pub overflow: Option<Overflow>,
+}
+
+impl TierRule {
+    /// Whether this says what a file is to read. A file that it says nothing of is left alone.
+    #[must_use]
+    pub fn asks_for(&self, knob: Knob) -> bool {
+        match (knob, self.uses) {
+            (Knob::SwapMax, Use::Nothing) | (Knob::ZswapMax, Use::Disk) => true,
+            (Knob::ZswapWriteback, Use::Nothing) => false,
+            (Knob::ZswapWriteback, Use::Zswap | Use::Disk) => true,
+            (Knob::ZswapWriteback, Use::ZswapThenDisk) => self.overflow.is_some(),
+            (limit, _) => self.limits.get(limit).is_some(),
+        }
+    }
+
+    /// The files that concern a tier in use and that a key is left out for, with that key.
+    pub fn left_alone(&self) -> impl Iterator<Item = (Knob, &'static str)> {
+        let is_left = |knob: &Knob| self.uses.concerns(*knob) && !self.asks_for(*knob) && !knob.is_quiet();
+        let left = Knob::ALL.into_iter().filter(is_left);
+        left.map(|knob| (knob, if knob == Knob::ZswapWriteback { "overflow" } else { knob.name() }))
+    }
+}
+
+/// Limits by file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Amounts([Option<Amount>; Knob::ALL.len()]);
+
+impl Amounts {
+    /// The limit of a file; `None`: it is left alone.
+    #[must_use]
+    pub fn get(&self, knob: Knob) -> Option<Amount> {
+        self.0[knob as usize]
+    }
+
+    pub(crate) fn set(&mut self, knob: Knob, amount: Option<Amount>) {
+        self.0[knob as usize] = amount;
+    }
 }
 
 /// Which tiers beside RAM a cgroup uses.
@@ -43,7 +82,7 @@ pub enum Overflow {
 }
 
 /// A limit as a policy gives it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Amount {
     /// `"max"`.
     Max,
@@ -85,6 +124,16 @@ impl Use {
     #[must_use]
     pub fn zswap(self) -> bool {
         matches!(self, Use::Zswap | Use::ZswapThenDisk)
+    }
+
+    /// Whether a key may say what this file is to read.
+    #[must_use]
+    pub fn concerns(self, knob: Knob) -> bool {
+        match knob {
+            Knob::SwapMax | Knob::SwapHigh => self != Use::Nothing,
+            Knob::ZswapMax => self.zswap(),
+            Knob::ZswapWriteback => self == Use::ZswapThenDisk,
+        }
     }
 
     /// Whether the disk takes pages.

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::area::AreaView;
+use crate::knob::Settings;
+use crate::path::CgroupPath;
 use crate::units::{Bytes, Limit, Pages, Seconds, Share};
 
 /// A cgroup's identity: the kernfs inode of its directory. A path is only a label and can be reused.
@@ -69,6 +71,8 @@ pub enum Writeback {
     Ready(String),
     /// Why there is none.
     None(String),
+    /// None can be aimed at a cgroup: the kernel charges what is in zswap to none.
+    Uncharged,
 }
 
 /// The state of the shadow map.
@@ -83,8 +87,8 @@ pub enum MapHealth {
 /// One cgroup. Field names are the kernel's files with dots as underscores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CgroupView {
-    /// Path below the cgroup root, without a leading slash: `batch.slice/a`; the root is the empty text.
-    pub path: String,
+    /// Path below the cgroup root.
+    pub path: CgroupPath,
     /// The parent's identity; `None` for the root.
     pub parent: Option<CgroupId>,
     /// `populated` of cgroup.events.
@@ -97,12 +101,8 @@ pub struct CgroupView {
     pub memory_max: Option<Limit>,
     /// `memory.swap.current`.
     pub swap_current: Option<Bytes>,
-    /// `memory.swap.max`.
-    pub swap_max: Option<Limit>,
-    /// `memory.zswap.max`: limits *compressed* bytes.
-    pub zswap_max: Option<Limit>,
-    /// `memory.zswap.writeback` of this cgroup itself; an ancestor's 0 also closes it.
-    pub zswap_writeback: Option<bool>,
+    /// The files that policies set: its own, whatever those above it say.
+    pub settings: Settings,
     /// `zswap` of memory.stat: *compressed* bytes, subtree.
     pub zswap_compressed: Option<Bytes>,
     /// `zswapped` of memory.stat: *original* bytes, subtree.
@@ -118,15 +118,21 @@ impl CgroupView {
     /// its parent's.
     #[must_use]
     pub fn has_memory(&self) -> bool {
-        let limits = [self.memory_high, self.memory_max, self.swap_max, self.zswap_max];
+        let limits = [self.memory_high, self.memory_max];
         let amounts = [self.memory_current, self.swap_current, self.zswap_compressed, self.zswap_original];
-        limits.iter().any(Option::is_some)
-            || amounts.iter().any(Option::is_some)
-            || self.zswap_writeback.is_some()
+        limits.iter().any(Option::is_some) || amounts.iter().any(Option::is_some) || !self.settings.is_empty()
     }
 }
 
 impl Snapshot {
+    /// The path of a cgroup for people; of one that is not here its number.
+    pub(crate) fn shown(&self, id: CgroupId) -> String {
+        match self.cgroups.get(&id) {
+            Some(view) => view.path.to_string(),
+            None => format!("cgroup {}", id.0),
+        }
+    }
+
     /// The cgroups above `id`, the nearest first. A chain that leaves the snapshot, or turns in a circle, ends there.
     pub fn above(&self, id: CgroupId) -> impl Iterator<Item = (CgroupId, &CgroupView)> {
         let parent = |id: CgroupId| self.cgroups.get(&id).and_then(|view| view.parent);

@@ -29,7 +29,7 @@ fn cases() -> Vec<PathBuf> {
 /// What `check` prints for the file.
 fn faults_of(path: &Path) -> String {
     let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-    let source = SourceFile { name, text: fs::read_to_string(path).unwrap() };
+    let source = SourceFile::text(name, fs::read_to_string(path).unwrap());
     match PolicySet::load(&[source]) {
         Ok(_) => "accepted\n".to_owned(),
         Err(faults) => faults.iter().map(|fault| format!("{fault}\n")).collect(),
@@ -70,7 +70,7 @@ fn there_are_cases_and_no_orphans() {
 fn all_faults_of_all_files_come_at_once() {
     let sources: Vec<SourceFile> = cases()
         .iter()
-        .map(|path| SourceFile { name: path.display().to_string(), text: fs::read_to_string(path).unwrap() })
+        .map(|path| SourceFile::text(path.display().to_string(), fs::read_to_string(path).unwrap()))
         .collect();
     let faults = PolicySet::load(&sources).unwrap_err();
     for source in &sources {

@@ -11,50 +11,34 @@ use clap::Args;
 use crate::failures::Failures;
 use crate::guest::{Ending, Guest};
 use crate::lines::Lines;
-use crate::{binaries, ebpf, paths, promtool, say, setup, tmux};
+use crate::{binaries, deny, ebpf, installed, kernel::NEWEST, paths, promtool, say, setup, tmux};
 
-/// Kernels every change is tested on, and which guest tests: all on the newest; on the oldest long-term one all but those of
-/// what is ours alone (below); on the one between those of the map, which rest on each kernel's own functions, but the long ones of
-/// its memory and its succession; and one that must be refused, which costs little more than its boot.
-const KERNELS: [(&str, Option<&str>, &[&str]); 4] = [
-    ("6.12", None, &OURS_ALONE),
-    ("7.2", None, &[]),
-    ("6.18", Some("map"), &["follows_used_slots", "outlives"]),
-    ("6.1", None, &[]),
-];
-/// Parts of the names of tests that no kernel makes different: faces, the workload generator, locks, what is done after a
-/// kill (which the worst points go through on each kernel), and what areas are made of beside those of each kernel.
-const OURS_ALONE: [&str; 13] = [
-    "reader",
-    "the_screen",
-    "closed_by_hand",
-    "decides_again",
-    "survives_swapping",
-    "forked_child",
-    "freed_memory",
-    "large_file_cache",
-    "second_agent",
-    "restore_after_kill",
-    "the_guardian",
-    "zram_ghost",
-    "without_room_for_its_notes",
-];
+/// Kernels every change is tested on, and their place among them: a guest test says for which places it is (`runner::Test`).
+/// The last must be refused, which costs little more than its boot.
+const KERNELS: [(&str, Option<&str>); 4] =
+    [("6.12", Some("oldest")), (NEWEST, Some("newest")), ("6.18", Some("between")), ("6.1", None)];
 /// How long one guest's tests may take under TCG on a busy machine: two and a half times those of 6.12 on a calm one.
 const LIMIT: Duration = Duration::from_secs(1800);
 
 /// Runs all tests: formatting, lints, the probes' object, cargo's tests, and the guest tests on real kernels.
 #[derive(Args)]
 pub(crate) struct Test {
-    /// Kernel series for the guest tests; may be repeated. Default: 6.12, 7.2, the map's tests on 6.18, and 6.1, which must
+    /// Kernel series for the guest tests; may be repeated. Default: 6.12, 7.3, the map's tests on 6.18, and 6.1, which must
     /// be refused.
     #[arg(long)]
     kernel: Vec<String>,
     /// Runs only the guest tests.
     #[arg(long, conflicts_with = "no_guest")]
     guest_only: bool,
+    /// Runs only the tests of the installed service, on a Debian with systemd.
+    #[arg(long, conflicts_with_all = ["no_guest", "guest_only", "kernel"])]
+    systemd: bool,
     /// Leaves the guest tests out: quick, but it proves nothing about a kernel.
     #[arg(long)]
     no_guest: bool,
+    /// Takes the guest's programs as they were last built.
+    #[arg(long)]
+    no_build: bool,
     /// Only guest tests whose name contains this.
     filter: Option<String>,
 }
@@ -85,7 +69,7 @@ struct Guests {
 pub(crate) fn run(args: &Test) -> Result<u8> {
     setup::run()?;
     let mut stages = Vec::new();
-    if !args.guest_only {
+    if !args.guest_only && !args.systemd {
         host(&mut stages);
     }
     let mut said = Guests::default();
@@ -101,9 +85,20 @@ fn host(stages: &mut Vec<Stage>) {
         cargo(&["fmt", "--manifest-path", "ebpf/Cargo.toml", "--", "--check"])
     });
     stage(stages, "lints", || {
-        cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])
+        // All features: what only a benchmark is built of is a part of it, too.
+        cargo(&[
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "-D",
+            "warnings",
+        ])
     });
     stage(stages, "the probes' object", ebpf::verify_build);
+    stage(stages, "licences, duplicates and sources of crates", deny::check);
     stage(stages, "metrics and rules by promtool", promtool::check);
     stage(stages, "cargo test", || cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"]));
 }
@@ -111,20 +106,23 @@ fn host(stages: &mut Vec<Stage>) {
 fn guests(args: &Test, stages: &mut Vec<Stage>, said: &mut Guests) {
     let mut programs = Vec::new();
     stage(stages, "programs for the guest", || {
-        programs = binaries::build()?;
+        programs = if args.no_build { binaries::built() } else { binaries::build()? };
         Ok(())
     });
     if programs.is_empty() {
         said.total.failed += 1;
         return;
     }
-    let chosen = args.kernel.iter().map(|kernel| (kernel.as_str(), None, &[][..]));
-    let kernels = if args.kernel.is_empty() { KERNELS.to_vec() } else { chosen.collect() };
-    for (kernel, part, skip) in kernels {
+    let chosen = args.kernel.iter().map(|kernel| (kernel.as_str(), None));
+    let kernels = match (args.systemd, args.kernel.is_empty()) {
+        (true, _) => Vec::new(),
+        (false, true) => KERNELS.to_vec(),
+        (false, false) => chosen.collect(),
+    };
+    for (kernel, place) in kernels {
         stage(stages, &format!("guest tests on {kernel}"), || {
             let mut command = vec!["swaptier-guest".to_owned(), "test".to_owned()];
-            command.extend(args.filter.clone().or(part.map(str::to_owned)));
-            command.extend(skip.iter().map(|part| format!("--skip={part}")));
+            command.extend(args.filter.clone().or(place.map(|place| format!("--place={place}"))));
             let guest = Guest {
                 command,
                 programs: programs.clone(),
@@ -132,15 +130,27 @@ fn guests(args: &Test, stages: &mut Vec<Stage>, said: &mut Guests) {
                 limit: LIMIT,
                 ..Guest::with_disks(kernel)
             };
-            let count = in_guest(&guest, &mut said.failures);
-            let count = count.inspect_err(|_| said.total.failed += 1)?;
-            said.total.passed += count.passed;
-            said.total.failed += count.failed;
-            if count.failed > 0 {
-                bail!("{} of {} failed", count.failed, count.passed + count.failed)
-            }
-            Ok(())
+            said.add(&guest)
         });
+    }
+    if args.systemd || args.kernel.is_empty() && args.filter.is_none() {
+        stage(stages, "the service on Debian", || {
+            said.add(&installed::guest(&programs, args.filter.as_deref(), LIMIT)?)
+        });
+    }
+}
+
+impl Guests {
+    /// Runs one guest's tests and adds what came of them.
+    fn add(&mut self, guest: &Guest) -> Result<()> {
+        let count = in_guest(guest, &mut self.failures);
+        let count = count.inspect_err(|_| self.total.failed += 1)?;
+        self.total.passed += count.passed;
+        self.total.failed += count.failed;
+        if count.failed > 0 {
+            bail!("{} of {} failed", count.failed, count.passed + count.failed)
+        }
+        Ok(())
     }
 }
 

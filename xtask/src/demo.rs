@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::guest::Guest;
-use crate::{binaries, setup, vm};
+use crate::{binaries, kernel::NEWEST, setup, vm};
 
 /// The demo is made to take three minutes; more than this is a hang.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 #[derive(Args)]
 pub(crate) struct Demo {
     /// Kernel series.
-    #[arg(long, default_value = "6.12")]
+    #[arg(long, default_value = NEWEST)]
     kernel: String,
     /// Arguments for `swaptier-guest demo`.
     #[arg(last = true)]

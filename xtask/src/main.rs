@@ -6,17 +6,21 @@ mod bench;
 mod binaries;
 mod busybox;
 mod check;
+mod debian;
 mod demo;
+mod deny;
 mod ebpf;
 mod failures;
 mod fuzz;
 mod guest;
+mod installed;
 mod kernel;
 mod lines;
 mod paths;
 mod promtool;
 mod say;
 mod setup;
+mod size;
 #[cfg(test)]
 mod tidy;
 mod tmux;
@@ -49,6 +53,8 @@ enum Task {
     Demo(demo::Demo),
     /// Measures something in guests.
     Bench(bench::Bench),
+    /// Counts lines of Rust by room, and packages that are linked.
+    Size,
     /// Feeds hostile input to all that reads text from outside, and keeps what reaches new code.
     Fuzz(fuzz::Fuzz),
 }
@@ -74,6 +80,7 @@ fn run(task: Task) -> Result<u8> {
         Task::Test(args) => check::run(&args),
         Task::Demo(args) => demo::run(args),
         Task::Bench(args) => bench::run(&args),
+        Task::Size => size::run().map(|()| 0),
         Task::Fuzz(args) => fuzz::run(&args),
     }
 }

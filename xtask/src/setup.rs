@@ -1,6 +1,6 @@
 //! What the lab needs on this machine: finds what is missing, says it, installs it with apt where that is allowed,
 //! else prints the exact line. Called by every task that boots a guest. Packages of the probes' toolchain are not
-//! here but in `ebpf.rs`: only a rebuild of the probes may ask for them.
+//! here but in `ebpf/`: only a rebuild of the probes may ask for them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ struct Need {
     is_there: fn() -> bool,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 10] = [
     Need { package: "busybox-static", why: "is the guests' shell", is_there: busybox::can_be_had },
     Need { package: "kmod", why: "resolves kernel modules", is_there: || has("depmod") },
     Need { package: "xz-utils", why: "unpacks kernel modules", is_there: || has("xz") },
@@ -29,8 +29,23 @@ const NEEDS: [Need; 7] = [
         is_there: || Path::new(apt::KEYRING).exists(),
     },
     Need { package: "debootstrap", why: "knows where Debian's kernels are", is_there: apt::is_mirror_known },
+    Need {
+        package: "mmdebstrap",
+        why: "makes the guests' Debian with systemd",
+        is_there: || has("mmdebstrap"),
+    },
+    Need { package: "e2fsprogs", why: "makes its file system", is_there: || has("mke2fs") },
     Need { package: "gcc", why: "links Rust programs", is_there: || has("cc") || has("gcc") },
-    Need { package: "libc6-dev", why: "links the guests' static programs", is_there: has_static_libc },
+    Need {
+        package: "libc6-dev",
+        why: "links the guests' static programs",
+        is_there: || is_library("libc.a"),
+    },
+    Need {
+        package: "libblkid-dev",
+        why: "tells what a disk holds, in the guests' static programs too",
+        is_there: || is_library("libblkid.a"),
+    },
 ];
 
 /// Makes sure that everything is there. Quick when it is.
@@ -139,12 +154,27 @@ pub(crate) fn program(name: &str) -> Result<PathBuf> {
     })
 }
 
+/// One word of a shell's, whatever it holds.
+pub(crate) fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 fn has(name: &str) -> bool {
     program(name).is_ok()
 }
 
-fn has_static_libc() -> bool {
-    ["/usr/lib/x86_64-linux-gnu/libc.a", "/usr/lib64/libc.a", "/usr/lib/libc.a"]
-        .iter()
-        .any(|it| Path::new(it).exists())
+fn is_library(name: &str) -> bool {
+    ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"].iter().any(|it| Path::new(it).join(name).exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_word_survives_the_shell_whatever_it_holds() {
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted(""), "''");
+    }
 }

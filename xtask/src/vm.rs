@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::guest::{Ending, Guest, Run};
-use crate::{binaries, setup, tmux};
+use crate::{binaries, debian, kernel::NEWEST, setup, tmux};
 
 /// Exit code of `xtask` when a guest's command ran into its limit, as timeout(1) has it.
 const TIMED_OUT: u8 = 124;
@@ -18,8 +18,8 @@ const GUEST_FAILED: u8 = 125;
 /// Boots a guest and runs a command in it as root.
 #[derive(Args)]
 pub(crate) struct Vm {
-    /// Kernel series: 6.1, 6.12, 6.18, 7.0, 7.2 or any other Debian has.
-    #[arg(long, default_value = "6.12")]
+    /// Kernel series: 6.1, 6.12, 6.18, 7.3 or any other Debian has.
+    #[arg(long, default_value = NEWEST)]
     kernel: String,
     /// RAM in MiB.
     #[arg(long, default_value_t = 1024)]
@@ -30,6 +30,9 @@ pub(crate) struct Vm {
     /// An empty disk of this size (512M, 1G); may be repeated: /dev/vda, /dev/vdb, …
     #[arg(long, value_parser = parse_size)]
     disk: Vec<u64>,
+    /// Boots a Debian with systemd, and runs the command as a unit of its.
+    #[arg(long)]
+    systemd: bool,
     /// Added to the kernel's command line.
     #[arg(long, default_value = "")]
     append: String,
@@ -55,11 +58,13 @@ pub(crate) fn run(args: Vm) -> Result<u8> {
         memory: args.memory,
         cpus: args.cpus,
         disks: args.disk,
+        root: args.systemd.then(debian::image).transpose()?,
         append: args.append,
         limit: Duration::from_secs(args.timeout),
         command: args.command,
         programs,
-        files: args.file.into_iter().chain(tmux::files()?).collect(),
+        // A whole system has libraries of its own.
+        files: args.file.into_iter().chain(if args.systemd { Vec::new() } else { tmux::files()? }).collect(),
         ..Guest::new(&args.kernel)
     };
     Ok(exit_code(&guest.run(to_stdout)?))

@@ -8,26 +8,28 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Outcome;
+use swaptier_policies::Outcome;
+
+use crate::root::FilePath;
 
 /// The places with a write under way. Clones share one list.
 #[derive(Debug, Clone, Default)]
 pub struct Busy {
-    places: Arc<Mutex<BTreeSet<String>>>,
+    places: Arc<Mutex<BTreeSet<FilePath>>>,
 }
 
 impl Busy {
     /// The places whose write has not returned.
-    pub fn places(&self) -> Vec<String> {
+    pub fn places(&self) -> Vec<FilePath> {
         self.list().iter().cloned().collect()
     }
 
     /// Runs `work` for the file at `path`. All files of one directory are one place: one write at a time.
-    pub(super) async fn run<W>(&self, path: &str, deadline: Duration, work: W) -> Outcome
+    pub(super) async fn run<W>(&self, path: &FilePath, deadline: Duration, work: W) -> Outcome
     where
         W: FnOnce() -> Outcome + Send + 'static,
     {
-        let Some(claim) = self.claim(path) else { return Outcome::Parked { path: path.to_owned() } };
+        let Some(claim) = self.claim(path) else { return Outcome::Parked { path: path.clone() } };
         let blocking = tokio::task::spawn_blocking(move || {
             // Given up when the write returns, however late, and also when it panics.
             let _claim = claim;
@@ -35,17 +37,17 @@ impl Busy {
         });
         match tokio::time::timeout(deadline, blocking).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(join)) => Outcome::Failed { path: path.to_owned(), error: join.to_string() },
-            Err(_) => Outcome::Overdue { path: path.to_owned(), after_ms: deadline.as_millis() as u64 },
+            Ok(Err(join)) => Outcome::Failed { path: path.clone(), error: join.to_string() },
+            Err(_) => Outcome::Overdue { path: path.clone(), after_ms: deadline.as_millis() as u64 },
         }
     }
 
-    fn claim(&self, path: &str) -> Option<Claim> {
-        let place = path.rsplit_once('/').map_or(path, |(dir, _)| dir).to_owned();
+    fn claim(&self, path: &FilePath) -> Option<Claim> {
+        let place = path.dir();
         self.list().insert(place.clone()).then(|| Claim { busy: self.clone(), place })
     }
 
-    fn list(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    fn list(&self) -> MutexGuard<'_, BTreeSet<FilePath>> {
         // Nothing can break halfway through an insert or a removal.
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,7 +56,7 @@ impl Busy {
 /// The right to write at one place.
 struct Claim {
     busy: Busy,
-    place: String,
+    place: FilePath,
 }
 
 impl Drop for Claim {

@@ -1,7 +1,7 @@
 //! The one way a kernel file is changed: read, note, write, read back.
 //!
-//! Lives here: that sequence, and the rule about foreign values. What is written where is in the file named after the
-//! kernel's file (`swap_max.rs` …). Callers: those files.
+//! Lives here: that sequence, and the rule about foreign values. Callers: `set` of a file that policies set, and
+//! `zswap_params.rs`.
 //!
 //! Properties
 //! - Nothing is written before its undo record is on disk; when it cannot be noted, nothing is written.
@@ -12,16 +12,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use swaptier_policies::CgroupId;
+use swaptier_policies::{Asker, CgroupId, CgroupPath, Outcome};
 
-use super::{Busy, Outcome};
+use super::Busy;
 use crate::fault;
 use crate::journal::{Change, Undo, UndoError, is_same_value};
-use crate::root::{CgroupDir, Root, RootError, cgroup_file};
+use crate::root::{CgroupDir, FilePath, Root, RootError, cgroup_file, change::Write as _};
 
 /// What every hand needs. Clones share the undo log and the list of busy places.
 #[derive(Debug, Clone)]
-pub struct Hands {
+pub struct Writer {
     root: Root,
     /// `None`: a dry run.
     undo: Option<Arc<Mutex<Undo>>>,
@@ -29,15 +29,15 @@ pub struct Hands {
     busy: Busy,
 }
 
-impl Hands {
-    /// Hands that act. `deadline` is how long one write is waited for.
-    pub fn new(root: Root, undo: Arc<Mutex<Undo>>, deadline: Duration) -> Hands {
-        Hands { root, undo: Some(undo), deadline, busy: Busy::default() }
+impl Writer {
+    /// A writer that acts. `deadline` is how long one write is waited for.
+    pub fn new(root: Root, undo: Arc<Mutex<Undo>>, deadline: Duration) -> Writer {
+        Writer { root, undo: Some(undo), deadline, busy: Busy::default() }
     }
 
-    /// Hands that only say what they would do.
-    pub fn dry(root: Root, deadline: Duration) -> Hands {
-        Hands { root, undo: None, deadline, busy: Busy::default() }
+    /// A writer that only says what it would do.
+    pub fn dry(root: Root, deadline: Duration) -> Writer {
+        Writer { root, undo: None, deadline, busy: Busy::default() }
     }
 
     /// Whether these only say what they would do.
@@ -59,17 +59,11 @@ impl Hands {
     }
 
     /// Makes the file at `target` say `value`.
-    pub(super) async fn set(
-        &self,
-        target: Target,
-        file: &'static str,
-        value: String,
-        why: String,
-    ) -> Outcome {
+    pub(super) async fn set(&self, target: Target, file: &'static str, value: String, by: Asker) -> Outcome {
         let path = target.path(file);
-        let hands = self.clone();
-        let write = Write { path: path.clone(), file, target, value, why };
-        self.busy.run(&path, self.deadline, move || write.carry_out(&hands)).await
+        let writer = self.clone();
+        let write = Write { path: path.clone(), file, target, value, by };
+        self.busy.run(&path, self.deadline, move || write.carry_out(&writer)).await
     }
 }
 
@@ -81,7 +75,7 @@ pub enum Target {
         /// Which one.
         id: CgroupId,
         /// Its path below the cgroup root.
-        path: String,
+        path: CgroupPath,
     },
     /// In a directory of the host, relative to the root.
     Host(&'static str),
@@ -89,14 +83,14 @@ pub enum Target {
 
 impl Target {
     /// The cgroup `id` at `path`.
-    pub fn cgroup(id: CgroupId, path: &str) -> Target {
-        Target::Cgroup { id, path: path.to_owned() }
+    pub fn cgroup(id: CgroupId, path: &CgroupPath) -> Target {
+        Target::Cgroup { id, path: path.clone() }
     }
 
-    pub(super) fn path(&self, file: &str) -> String {
+    pub(super) fn path(&self, file: &str) -> FilePath {
         match self {
             Target::Cgroup { path, .. } => cgroup_file(path, file),
-            Target::Host(dir) => format!("{dir}/{file}"),
+            Target::Host(dir) => FilePath::from(*dir).join(file),
         }
     }
 
@@ -155,33 +149,33 @@ impl From<RootError> for Stop {
 }
 
 struct Write {
-    path: String,
+    path: FilePath,
     file: &'static str,
     target: Target,
     value: String,
-    why: String,
+    by: Asker,
 }
 
 impl Write {
-    fn carry_out(self, hands: &Hands) -> Outcome {
+    fn carry_out(self, writer: &Writer) -> Outcome {
         let path = self.path.clone();
-        match self.try_carry_out(hands) {
+        match self.try_carry_out(writer) {
             Ok(outcome) | Err(Stop::Said(outcome)) => outcome,
-            Err(Stop::Root(error)) if error.is_gone() => self.gone_or_unsupported(hands, &error),
+            Err(Stop::Root(error)) if error.is_gone() => self.gone_or_unsupported(writer, &error),
             Err(Stop::Root(error)) => Outcome::Failed { path, error: error.to_string() },
             Err(Stop::Undo(error)) => Outcome::Failed { path, error: error.to_string() },
         }
     }
 
-    fn try_carry_out(&self, hands: &Hands) -> Result<Outcome, Stop> {
-        let Some(place) = self.target.open(&hands.root)? else {
+    fn try_carry_out(&self, writer: &Writer) -> Result<Outcome, Stop> {
+        let Some(place) = self.target.open(&writer.root)? else {
             return Ok(Outcome::Gone { path: self.path.clone() });
         };
         let from = place.read(self.file)?;
         if self.says(&from, &self.value) {
             return Ok(Outcome::Already { path: self.path.clone(), value: from });
         }
-        let Some(undo) = &hands.undo else {
+        let Some(undo) = &writer.undo else {
             return Ok(Outcome::Would { path: self.path.clone(), from, to: self.value.clone() });
         };
         fault::point("file.read");
@@ -216,7 +210,7 @@ impl Write {
             let (path, ours) = (self.path.clone(), last.new.clone());
             return Err(Stop::Said(Outcome::Foreign { path, ours, found: from.to_owned() }));
         }
-        let change = Change::file(&self.path, id, from, &self.value, &self.why);
+        let change = Change::file(&self.path, id, from, &self.value, &self.by);
         let seqs = undo.note(&[change]).map_err(Stop::Undo)?;
         Ok(seqs[0])
     }
@@ -234,9 +228,9 @@ impl Write {
     }
 
     /// Without the file the cgroup is going, unless it is still there: then the kernel has no such file.
-    fn gone_or_unsupported(&self, hands: &Hands, error: &RootError) -> Outcome {
+    fn gone_or_unsupported(&self, writer: &Writer, error: &RootError) -> Outcome {
         let path = self.path.clone();
-        let is_there = matches!(self.target.open(&hands.root), Ok(Some(_)));
+        let is_there = matches!(self.target.open(&writer.root), Ok(Some(_)));
         if !is_there {
             return Outcome::Gone { path };
         }

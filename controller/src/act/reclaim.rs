@@ -4,16 +4,20 @@
 //! Nothing of it can be undone, so nothing is noted. One write can take as long as its reclaim: it is always under the
 //! deadline, and a caller asks in small bites.
 
-use swaptier_policies::Bytes;
+use swaptier_policies::{Bytes, Outcome};
 
-use super::{Hands, Outcome, Target};
-use crate::root::{Root, RootError, cgroup_file};
+use super::{Target, Writer};
+use crate::root::{Root, RootError, cgroup_file, change::Write as _};
 
 /// The kernel's file (5.19 on).
 pub const FILE: &str = "memory.reclaim";
 
 /// The word of [`Swappiness::Max`].
 pub const SWAPPINESS_MAX: &str = "swappiness=max";
+
+/// Words by which anonymous memory is reclaimed and no page cache, best first. The second is a wish: without
+/// `swappiness=max` the kernel's older lists may prefer page cache where there is plenty.
+pub const ANONYMOUS: [&str; 2] = [SWAPPINESS_MAX, "swappiness=200"];
 
 /// Words by which only zswap is reclaimed, that is written back: as first proposed for the kernel, and as proposed later.
 pub const ZSWAP_ONLY: [&str; 2] = ["zswap_writeback_only", "source=zswap"];
@@ -28,13 +32,13 @@ pub enum Swappiness {
 }
 
 /// Asks for `bytes` of the cgroup at `target`.
-pub async fn ask(hands: &Hands, target: Target, bytes: Bytes, swappiness: Option<Swappiness>) -> Outcome {
+pub async fn ask(writer: &Writer, target: Target, bytes: Bytes, swappiness: Option<Swappiness>) -> Outcome {
     let path = target.path(FILE);
     let text = text(bytes, swappiness);
-    if hands.is_dry() {
+    if writer.is_dry() {
         return Outcome::Would { path, from: String::new(), to: text };
     }
-    let root = hands.root().clone();
+    let root = writer.root().clone();
     let place = path.clone();
     let work = move || {
         let written = match target.open(&root) {
@@ -52,7 +56,7 @@ pub async fn ask(hands: &Hands, target: Target, bytes: Bytes, swappiness: Option
             Err(e) => Outcome::Failed { path, error: e.to_string() },
         }
     };
-    hands.busy().run(&place, hands.deadline(), work).await
+    writer.busy().run(&place, writer.deadline(), work).await
 }
 
 /// Whether the kernel knows this word. It is asked for nothing: words are looked at first, so no page is touched.

@@ -1,16 +1,16 @@
-//! The hands on a fake root: what is written, what is refused, what is left alone.
+//! The writer on a fake root: what is written, what is refused, what is left alone.
 
 use std::fs::{self, File};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use swaptier_policies::plan::Valve;
 use swaptier_policies::{
-    Action, Bytes, CgroupId, Limit, MapHealth, Pages, Reason, Seconds, Snapshot, Step, Writeback,
+    Action, Asker, Bytes, CgroupId, Limit, MapHealth, Pages, Reason, Seconds, Snapshot, Step, Writeback,
 };
+use swaptier_policies::{Because, Knob, plan::Valve};
 
-use super::zswap_params::ZswapSettings;
 use super::*;
+use crate::config::ZswapSettings;
 use crate::fake::FakeRoot;
 use crate::journal::{Undo, restore};
 use crate::sense::{Beside, CgroupTree, assemble, collect};
@@ -18,11 +18,11 @@ use crate::sense::{Beside, CgroupTree, assemble, collect};
 const SWAP_MAX: &str = "sys/fs/cgroup/a/memory.swap.max";
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A host with the cgroup `a`, hands, and what the agent would know of it.
+/// A host with the cgroup `a`, a writer, and what the agent would know of it.
 struct World {
     fake: FakeRoot,
     undo: Arc<Mutex<Undo>>,
-    hands: Hands,
+    writer: Writer,
     id: CgroupId,
 }
 
@@ -32,8 +32,8 @@ impl World {
         let id = CgroupId(fake.cgroup("a"));
         let undo = Undo::open(fake.root(), &fake.path("var/lib/swaptier")).unwrap();
         let undo = Arc::new(Mutex::new(undo));
-        let hands = Hands::new(fake.root().clone(), undo.clone(), DEADLINE);
-        World { fake, undo, hands, id }
+        let writer = Writer::new(fake.root().clone(), undo.clone(), DEADLINE);
+        World { fake, undo, writer, id }
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -41,6 +41,7 @@ impl World {
         let beside = Beside {
             at: Seconds(1),
             day: 0,
+            areas: Vec::new(),
             writeback: Writeback::None("test".into()),
             health: MapHealth::Absent("test".into()),
             counts: Default::default(),
@@ -50,26 +51,30 @@ impl World {
     }
 
     async fn apply(&self, action: Action) -> Outcome {
-        self.apply_with(&self.hands, action).await
+        self.apply_with(&self.writer, action).await
     }
 
-    async fn apply_with(&self, hands: &Hands, action: Action) -> Outcome {
-        let reason = Reason::Valve { from: true, because: Valve::DiskUnused };
-        let step = Step { action, policy: "batch.toml".into(), reason };
-        apply(hands, &step, &self.snapshot(), |order| async move {
-            let report = serde_json::json!({ "why": order.why, "dry_run": order.dry_run });
-            Outcome::WroteBack { path: order.path, asked: order.pages, written: Pages(0), report }
+    async fn apply_with(&self, writer: &Writer, action: Action) -> Outcome {
+        let reason = Reason::Differs {
+            from: true.into(),
+            to: false.into(),
+            because: Because::Valve(Valve::DiskUnused),
+        };
+        let step = Step { action, by: Asker::Policy("batch.toml".into()), reason };
+        apply(writer, &step, &self.snapshot(), |order| async move {
+            let report = serde_json::json!({ "why": order.why(), "dry_run": order.dry_run }).into();
+            Outcome::WroteBack { path: (&order.path).into(), asked: order.pages, written: Pages(0), report }
         })
         .await
     }
 
     fn swap_max(&self, bytes: u64) -> Action {
-        Action::SetSwapMax { cgroup: self.id, to: Limit::Bytes(Bytes(bytes)) }
+        Action::Set { cgroup: self.id, knob: Knob::SwapMax, to: Limit::Bytes(Bytes(bytes)).into() }
     }
 
     fn pending(&self) -> Vec<(String, String, String)> {
         let undo = self.undo.lock().unwrap();
-        undo.pending().map(|c| (c.path.clone(), c.old.clone(), c.new.clone())).collect()
+        undo.pending().map(|c| (c.path.to_string(), c.old.clone(), c.new.clone())).collect()
     }
 }
 
@@ -83,13 +88,23 @@ async fn each_action_writes_its_own_file_and_nothing_else() {
     type Make = fn(CgroupId) -> Action;
     let cases: [(Make, &str, &str, &str); 3] = [
         (
-            |cgroup| Action::SetSwapMax { cgroup, to: Limit::Bytes(Bytes(8192)) },
+            |cgroup| Action::Set { cgroup, knob: Knob::SwapMax, to: Limit::Bytes(Bytes(8192)).into() },
             "memory.swap.max",
             "max",
             "8192",
         ),
-        (|cgroup| Action::SetZswapMax { cgroup, to: Limit::ZERO }, "memory.zswap.max", "max", "0"),
-        (|cgroup| Action::SetZswapWriteback { cgroup, to: false }, "memory.zswap.writeback", "1", "0"),
+        (
+            |cgroup| Action::Set { cgroup, knob: Knob::ZswapMax, to: Limit::ZERO.into() },
+            "memory.zswap.max",
+            "max",
+            "0",
+        ),
+        (
+            |cgroup| Action::Set { cgroup, knob: Knob::ZswapWriteback, to: false.into() },
+            "memory.zswap.writeback",
+            "1",
+            "0",
+        ),
     ];
     for (make, file, from, to) in cases {
         let world = World::new();
@@ -125,7 +140,7 @@ async fn a_write_back_goes_to_the_engine_with_everything_it_needs() {
     let world = World::new();
     let action = Action::Writeback { cgroup: world.id, older_than: Seconds(600), pages: Pages(2000) };
     let outcome = world.apply(action).await;
-    let report = serde_json::json!({ "why": "policy batch.toml", "dry_run": false });
+    let report = serde_json::json!({ "why": "a round of policy batch.toml", "dry_run": false }).into();
     assert_eq!(
         outcome,
         Outcome::WroteBack { path: "a".into(), asked: Pages(2000), written: Pages(0), report }
@@ -139,7 +154,10 @@ async fn the_record_is_on_disk_with_the_first_value_and_the_newest() {
     world.apply(world.swap_max(16384)).await;
     assert_eq!(world.pending(), [(SWAP_MAX.into(), "max".into(), "16384".into())]);
     let on_disk = fs::read_to_string(world.fake.path("var/lib/swaptier/undo.jsonl")).unwrap();
-    assert!(on_disk.contains(r#""new":"16384","why":"policy batch.toml""#), "{on_disk}");
+    assert!(
+        on_disk.contains(r#""new":"16384","by":{"policy":"batch.toml"},"why":"policy batch.toml""#),
+        "{on_disk}"
+    );
 }
 
 #[tokio::test]
@@ -154,9 +172,13 @@ async fn a_file_that_says_so_already_is_not_written_and_not_noted() {
 #[tokio::test]
 async fn what_cannot_be_noted_is_not_written() {
     let world = World::new();
-    world.undo.lock().unwrap().replace_log(File::options().write(true).open("/dev/full").unwrap());
+    world
+        .undo
+        .lock()
+        .unwrap()
+        .replace_log(File::options().write(true).open("/dev/full").unwrap(), "/dev/full");
     let outcome = world.apply(world.swap_max(8192)).await;
-    assert!(matches!(&outcome, Outcome::Failed { error, .. } if error.contains("undo.jsonl")), "{outcome:?}");
+    assert!(matches!(&outcome, Outcome::Failed { error, .. } if error.contains("/dev/full")), "{outcome:?}");
     assert_eq!(world.fake.read(SWAP_MAX), "max");
 }
 
@@ -164,14 +186,14 @@ async fn what_cannot_be_noted_is_not_written() {
 async fn a_dry_run_tells_and_writes_nothing() {
     let world = World::new();
     let before = tree(&world.fake);
-    let dry = Hands::dry(world.fake.root().clone(), DEADLINE);
+    let dry = Writer::dry(world.fake.root().clone(), DEADLINE);
     let would = |path: &str, from: &str, to: &str| Outcome::Would {
         path: path.into(),
         from: from.into(),
         to: to.into(),
     };
     assert_eq!(world.apply_with(&dry, world.swap_max(8192)).await, would(SWAP_MAX, "max", "8192"));
-    let target = Target::cgroup(world.id, "a");
+    let target = Target::cgroup(world.id, &"a".into());
     let asked = reclaim::ask(&dry, target, Bytes(4096), Some(reclaim::Swappiness::Max)).await;
     assert_eq!(asked, would("sys/fs/cgroup/a/memory.reclaim", "", "4096 swappiness=max"));
     assert_eq!(tree(&world.fake), before);
@@ -200,14 +222,14 @@ async fn a_value_put_back_to_what_it_was_before_us_is_set_again() {
 
 #[tokio::test]
 async fn a_foreign_value_is_known_after_a_restart_of_the_agent() {
-    let World { fake, undo, hands, id } = World::new();
-    let world = World { fake, undo, hands, id };
+    let World { fake, undo, writer, id } = World::new();
+    let world = World { fake, undo, writer, id };
     world.apply(world.swap_max(8192)).await;
-    let World { fake, undo, hands, id } = world;
-    drop((undo, hands));
+    let World { fake, undo, writer, id } = world;
+    drop((undo, writer));
     let undo = Arc::new(Mutex::new(Undo::open(fake.root(), &fake.path("var/lib/swaptier")).unwrap()));
-    let hands = Hands::new(fake.root().clone(), undo.clone(), DEADLINE);
-    let world = World { fake, undo, hands, id };
+    let writer = Writer::new(fake.root().clone(), undo.clone(), DEADLINE);
+    let world = World { fake, undo, writer, id };
     world.fake.write(SWAP_MAX, "4096\n");
     assert!(matches!(world.apply(world.swap_max(8192)).await, Outcome::Foreign { .. }));
 }
@@ -218,14 +240,15 @@ async fn a_cgroup_that_is_gone_or_another_one_is_not_touched() {
     let (action, snapshot) = (world.swap_max(8192), world.snapshot());
     world.fake.replace_cgroup("a");
     world.fake.cgroup("a");
-    let reason = Reason::Valve { from: true, because: Valve::DiskUnused };
-    let step = Step { action, policy: "batch.toml".into(), reason };
+    let reason =
+        Reason::Differs { from: true.into(), to: false.into(), because: Because::Valve(Valve::DiskUnused) };
+    let step = Step { action, by: Asker::Policy("batch.toml".into()), reason };
     let gone = Outcome::Gone { path: SWAP_MAX.into() };
     let engine = |_: Order| async { unreachable!("nothing is written back here") };
-    assert_eq!(apply(&world.hands, &step, &snapshot, engine).await, gone);
+    assert_eq!(apply(&world.writer, &step, &snapshot, engine).await, gone);
     assert_eq!(world.fake.read(SWAP_MAX), "max");
     world.fake.remove("sys/fs/cgroup/a");
-    assert_eq!(apply(&world.hands, &step, &snapshot, engine).await, gone);
+    assert_eq!(apply(&world.writer, &step, &snapshot, engine).await, gone);
     assert_eq!(world.pending(), []);
 }
 
@@ -233,7 +256,8 @@ async fn a_cgroup_that_is_gone_or_another_one_is_not_touched() {
 async fn a_file_that_this_kernel_lacks_is_a_failure_and_not_a_gone_cgroup() {
     let world = World::new();
     world.fake.remove("sys/fs/cgroup/a/memory.zswap.writeback");
-    let outcome = world.apply(Action::SetZswapWriteback { cgroup: world.id, to: false }).await;
+    let outcome =
+        world.apply(Action::Set { cgroup: world.id, knob: Knob::ZswapWriteback, to: false.into() }).await;
     assert!(
         matches!(&outcome, Outcome::Failed { error, .. } if error.contains("the kernel lacks this file")),
         "{outcome:?}"
@@ -243,7 +267,9 @@ async fn a_file_that_this_kernel_lacks_is_a_failure_and_not_a_gone_cgroup() {
 #[tokio::test]
 async fn an_unknown_cgroup_is_gone() {
     let world = World::new();
-    let outcome = world.apply(Action::SetZswapWriteback { cgroup: CgroupId(u64::MAX), to: false }).await;
+    let outcome = world
+        .apply(Action::Set { cgroup: CgroupId(u64::MAX), knob: Knob::ZswapWriteback, to: false.into() })
+        .await;
     assert!(matches!(outcome, Outcome::Gone { .. }));
 }
 
@@ -278,44 +304,48 @@ async fn an_overdue_write_parks_its_cgroup_and_no_other() {
     fs::rename(&fifo, world.fake.path(SWAP_MAX)).unwrap();
     // Writes that nothing blocks sync the undo log meanwhile, on a disk that may have other work.
     let deadline = Duration::from_secs(2);
-    let hands = Hands::new(world.fake.root().clone(), world.undo.clone(), deadline);
+    let writer = Writer::new(world.fake.root().clone(), world.undo.clone(), deadline);
     let engine = |_: Order| async { unreachable!("nothing is written back here") };
     let run = async |action: Action| {
-        let reason = Reason::Valve { from: true, because: Valve::DiskUnused };
-        let step = Step { action, policy: "batch.toml".into(), reason };
-        apply(&hands, &step, &snapshot, engine).await
+        let reason = Reason::Differs {
+            from: true.into(),
+            to: false.into(),
+            because: Because::Valve(Valve::DiskUnused),
+        };
+        let step = Step { action, by: Asker::Policy("batch.toml".into()), reason };
+        apply(&writer, &step, &snapshot, engine).await
     };
     let overdue = run(world.swap_max(8192)).await;
     assert_eq!(overdue, Outcome::Overdue { path: SWAP_MAX.into(), after_ms: 2_000 });
-    assert_eq!(hands.busy().places(), ["sys/fs/cgroup/a"]);
-    let parked = run(Action::SetZswapMax { cgroup: world.id, to: Limit::ZERO }).await;
+    assert_eq!(writer.busy().places(), ["sys/fs/cgroup/a"]);
+    let parked = run(Action::Set { cgroup: world.id, knob: Knob::ZswapMax, to: Limit::ZERO.into() }).await;
     assert_eq!(parked, Outcome::Parked { path: "sys/fs/cgroup/a/memory.zswap.max".into() });
-    let beside = run(Action::SetZswapMax { cgroup: other, to: Limit::ZERO }).await;
+    let beside = run(Action::Set { cgroup: other, knob: Knob::ZswapMax, to: Limit::ZERO.into() }).await;
     assert!(matches!(beside, Outcome::Set { .. }), "{beside:?}");
 
     // The write returns: its place is free again.
-    let mut writer = File::options().write(true).open(world.fake.path(SWAP_MAX)).unwrap();
-    std::io::Write::write_all(&mut writer, b"8192\n").unwrap();
-    drop(writer);
-    while !hands.busy().places().is_empty() {
+    let mut pipe = File::options().write(true).open(world.fake.path(SWAP_MAX)).unwrap();
+    std::io::Write::write_all(&mut pipe, b"8192\n").unwrap();
+    drop(pipe);
+    while !writer.busy().places().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let free = run(Action::SetZswapMax { cgroup: world.id, to: Limit::ZERO }).await;
+    let free = run(Action::Set { cgroup: world.id, knob: Knob::ZswapMax, to: Limit::ZERO.into() }).await;
     assert!(matches!(free, Outcome::Set { .. }), "{free:?}");
 }
 
 #[tokio::test]
 async fn reclaim_is_asked_of_the_cgroup_that_was_meant() {
     let world = World::new();
-    let target = Target::cgroup(world.id, "a");
+    let target = Target::cgroup(world.id, &"a".into());
     let file = "sys/fs/cgroup/a/memory.reclaim";
-    let outcome = reclaim::ask(&world.hands, target.clone(), Bytes(65536), None).await;
+    let outcome = reclaim::ask(&world.writer, target.clone(), Bytes(65536), None).await;
     assert_eq!(outcome, Outcome::Reclaimed { path: file.into(), asked: Bytes(65536), whole: true });
     assert_eq!(world.fake.read(file), "65536");
     world.fake.replace_cgroup("a");
     world.fake.cgroup("a");
     assert_eq!(
-        reclaim::ask(&world.hands, target, Bytes(65536), None).await,
+        reclaim::ask(&world.writer, target, Bytes(65536), None).await,
         Outcome::Gone { path: file.into() }
     );
     assert_eq!(world.fake.read(file), "");
@@ -332,7 +362,7 @@ async fn zswap_is_set_with_the_switch_last_and_given_back_with_the_switch_first(
         shrinker_enabled: Some(true),
         enabled: Some(true),
     };
-    let outcomes = zswap_params::apply(&world.hands, &settings, "swaptier.toml").await;
+    let outcomes = zswap_params::apply(&world.writer, &settings).await;
     let at = |name: &str| format!("sys/module/zswap/parameters/{name}");
     let expected = [
         set(&at("compressor"), "lz4", "zstd"),
@@ -343,7 +373,7 @@ async fn zswap_is_set_with_the_switch_last_and_given_back_with_the_switch_first(
     ];
     assert_eq!(outcomes, expected);
     let report = restore(world.fake.root(), &mut world.undo.lock().unwrap(), false);
-    assert_eq!(report.items[0].path, at("enabled"));
+    assert_eq!(report.items[0].path, at("enabled").as_str());
     assert_eq!(
         ["compressor", "max_pool_percent", "enabled"].map(|n| world.fake.read(&at(n))),
         ["lz4", "20", "N"]
@@ -354,10 +384,10 @@ async fn zswap_is_set_with_the_switch_last_and_given_back_with_the_switch_first(
 async fn settings_that_are_not_given_touch_nothing() {
     let world = World::new();
     let settings = ZswapSettings { max_pool_percent: Some(20), ..ZswapSettings::default() };
-    let outcomes = zswap_params::apply(&world.hands, &settings, "swaptier.toml").await;
+    let outcomes = zswap_params::apply(&world.writer, &settings).await;
     let path = "sys/module/zswap/parameters/max_pool_percent".to_owned();
-    assert_eq!(outcomes, [Outcome::Already { path, value: "20".into() }]);
-    assert!(zswap_params::apply(&world.hands, &ZswapSettings::default(), "").await.is_empty());
+    assert_eq!(outcomes, [Outcome::Already { path: path.into(), value: "20".into() }]);
+    assert!(zswap_params::apply(&world.writer, &ZswapSettings::default()).await.is_empty());
 }
 
 #[test]

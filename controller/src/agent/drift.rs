@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use swaptier_policies::CgroupId;
 
-use crate::sense::CgroupSample;
+use crate::sense::{Accounting, CgroupSample, Sensed};
 
-use super::probes::MapView;
+use super::view::MapView;
 
 /// Ticks in which a difference must have been the same, and nothing have moved, before it counts as an error.
 const TICKS: u32 = 3;
@@ -44,8 +44,13 @@ pub(super) struct Due {
 
 impl Drift {
     /// Takes the reading of one tick at second `now`; returns the differences that have become errors by it. One that
-    /// could not be put right is told once.
-    pub(super) fn look(&mut self, cgroups: &[CgroupSample], view: &MapView, page: u64, now: u64) -> Vec<Due> {
+    /// could not be put right is told once. Where the kernel charges nobody there is nothing to compare the map with.
+    pub(super) fn look(&mut self, sensed: &Sensed, view: &MapView, page: u64, now: u64) -> Vec<Due> {
+        if sensed.accounting == Accounting::Nokmem {
+            *self = Self { last: now, ..Self::default() };
+            return Vec::new();
+        }
+        let cgroups = &sensed.cgroups;
         let zswapped = own_pages(cgroups, |cgroup| Some(cgroup.stat.zswapped? / page));
         let slots = own_pages(cgroups, |cgroup| Some(cgroup.swap_current?.0 / page));
         self.compare(zswapped, &slots, view, now)
@@ -115,6 +120,10 @@ mod tests {
     use swaptier_policies::{Pages, Tiers};
 
     use super::*;
+    use crate::{
+        fake::FakeRoot,
+        sense::{self, CgroupTree},
+    };
 
     /// What comes of these readings of one cgroup, one each tick: (pages by the map, pages by the kernel).
     fn looks(readings: &[(u64, u64)]) -> Vec<Vec<(i64, u64)>> {
@@ -135,6 +144,25 @@ mod tests {
         // The tick at second 10 was the last without it.
         let seen = looks(&[(5, 5), (5, 7), (5, 7), (5, 7), (5, 7)]);
         assert_eq!(seen, [none.clone(), none.clone(), none.clone(), vec![(-2, 10)], none]);
+    }
+
+    #[test]
+    fn where_the_kernel_charges_nobody_no_difference_is_an_error() {
+        let fake = FakeRoot::host();
+        let id = CgroupId(fake.cgroup("a"));
+        let due = |fake: &FakeRoot| {
+            let (mut drift, mut view) = (Drift::default(), MapView::default());
+            view.counts.entry(id).or_default().zswap = Pages(25_668);
+            let looks = (10..20).flat_map(|now| {
+                let sensed = sense::collect(fake.root(), &mut CgroupTree::default()).unwrap();
+                drift.look(&sensed, &view, 4096, now)
+            });
+            looks.map(|due| due.cgroup).collect::<Vec<_>>()
+        };
+        fake.write("sys/fs/cgroup/a/memory.stat", "anon 524288\nzswap 0\nzswapped 0\n");
+        assert!(due(&fake).contains(&id), "an account that is kept, and says 0");
+        fake.write("proc/cmdline", "cgroup.memory=nosocket,nokmem\n");
+        assert_eq!(due(&fake), []);
     }
 
     #[test]

@@ -3,23 +3,41 @@
 
 use std::sync::Arc;
 
-use swaptier_policies::{Pages, PolicySet, Seconds, SourceFile};
+use swaptier_policies::{CgroupId, Pages, PolicySet, Seconds, SourceFile};
+use tokio::sync::oneshot;
 
-use super::{Agent, rounds, start::load_policies, unix_seconds};
+use super::{
+    Agent,
+    rounds::{Asker, Task},
+    start::load_policies,
+};
 use crate::{
-    cli::Exit,
+    act::Order,
+    config::DialectChoice,
+    exit::Exit,
     serve::{
         events::{EventKind, News},
         protocol::{Answer, Ask},
-        server::refused,
-        status::ActionStatus,
+        server::{Errand, refused},
     },
 };
 
 impl Agent {
-    /// Does it.
-    pub(super) async fn answer(&mut self, ask: Ask) -> Answer {
-        match ask {
+    /// Answers it, and notes what that took.
+    pub(super) fn errand(&mut self, Errand { ask, read, client }: Errand) {
+        if self.answer(ask, client) {
+            self.self_cost.answered(read);
+        }
+    }
+
+    /// Does it, and answers; `false`: not now. A round answers when it has ended. Whoever has gone meanwhile gets nothing
+    /// done.
+    pub(super) fn answer(&mut self, ask: Ask, client: oneshot::Sender<Answer>) -> bool {
+        if client.is_closed() {
+            tracing::debug!(?ask, "a client left before its turn came: nothing is done");
+            return false;
+        }
+        let answer = match ask {
             Ask::Reload { dry_run } => self.reload(dry_run),
             Ask::Close { cgroup, dry_run } => self.close(&cgroup, dry_run),
             Ask::Open { cgroup, dry_run } => self.open(&cgroup, dry_run),
@@ -28,71 +46,45 @@ impl Agent {
             | Ask::Subscribe { .. }
             | Ask::Events { .. }
             | Ask::Describe
-            | Ask::Metrics => refused(1, "what is published is not asked of the loop".to_owned()),
+            | Ask::Metrics => refused(Exit::Failed, "what is published is not asked of the loop".to_owned()),
             Ask::Record { seconds } => self.tape.answer(seconds),
             Ask::Writeback { cgroup, older_than, pages, dialect, dry_run } => {
-                if let Some(hold) = self.refusal.clone() {
-                    return refused(Exit::Failed as u8, format!("{cgroup}: {hold}"));
+                let choice = dialect.as_deref().map(DialectChoice::named);
+                let wish = Order {
+                    cgroup: CgroupId(0),
+                    path: cgroup,
+                    older_than: Seconds(older_than),
+                    pages: Pages(pages),
+                    spared: Vec::new(),
+                    by: swaptier_policies::Asker::Hand,
+                    dry_run: dry_run || self.options.dry_run,
+                };
+                match choice {
+                    Some(None) => refused(Exit::Usage, "there is no such dialect".to_owned()),
+                    choice => match self.order_by_hand(wish, choice.flatten()) {
+                        Ok(order) => {
+                            let choice = choice.flatten();
+                            self.rounds.queue(Task { order, choice, asker: Asker::Hand(client) });
+                            return false;
+                        }
+                        Err(answer) => answer,
+                    },
                 }
-                if let Some(closed) = self.closed_at_or_above(cgroup.trim_matches('/')) {
-                    let text = format!(
-                        "the way to disk of {closed} was closed by hand: `swaptier open {closed}` opens it"
-                    );
-                    return refused(Exit::Failed as u8, text);
-                }
-                let Self { rounds, probes, cgroups, tree, root, options, .. } = self;
-                if let Ok(fresh) = tree.read(root) {
-                    *cgroups = fresh;
-                }
-                let wish = rounds::Wish { cgroup, older_than: Seconds(older_than), pages, dialect, dry_run };
-                let asked = (wish.cgroup.trim_matches('/').to_owned(), wish.dry_run || options.dry_run);
-                self.board.begin(format!("{}: write back {}, asked for by hand", asked.0, Pages(pages)));
-                let answer = rounds.wish(wish, options.dry_run, probes, cgroups).await;
-                self.note_wish(&asked.0, older_than, pages, asked.1, &answer);
-                answer
             }
-        }
-    }
-
-    /// A round that a command asked for stands in the past of its cgroup like one of a policy.
-    fn note_wish(&mut self, path: &str, older_than: u64, pages: u64, is_dry: bool, answer: &Answer) {
-        let (outcome, is_trouble) = match answer {
-            Answer::Round { report } => {
-                let written = report["written_pages"].as_u64().unwrap_or_default();
-                (format!("{} written back, ended by {}", Pages(written), report["ended"]), false)
-            }
-            Answer::Refused { message, .. } => (message.clone(), true),
-            _ => return,
         };
-        if is_dry {
-            return;
-        }
-        let action = format!("write back {} older than {}", Pages(pages), Seconds(older_than));
-        let by = "command writeback".to_owned();
-        self.tell(News {
-            kind: EventKind::Round,
-            is_trouble,
-            cgroup: Some(path.to_owned()),
-            by: Some(by.clone()),
-            text: format!("{action}: {outcome}"),
-            reason: None,
-        });
-        if let Some(cgroup) = self.cgroups.iter().find(|cgroup| cgroup.path == path) {
-            let reason = "asked for by hand".to_owned();
-            let unix_seconds = unix_seconds();
-            self.past.note(cgroup.id, ActionStatus { unix_seconds, action, by, reason, outcome, is_trouble });
-        }
+        let _client_left = client.send(answer);
+        true
     }
 
     /// Reads the policies anew; the next tick decides by them. Faults leave everything as it is.
     pub(super) fn reload(&mut self, dry_run: bool) -> Answer {
         match load_policies(&self.root, &self.config) {
             Ok((policies, _)) if dry_run => {
-                let writes = vec![format!("{} policies would be in force", policies.len())];
+                let writes = vec![format!("{} would be in force", counted(&policies))];
                 Answer::Would { writes }
             }
             Ok((policies, files)) => {
-                let message = format!("{} policies in force", policies.len());
+                let message = format!("{} in force", counted(&policies));
                 self.put_in_force(policies, files);
                 self.tell(News::of(EventKind::Reload, message.clone()));
                 Answer::Done { message }
@@ -102,7 +94,7 @@ impl Agent {
                 if !dry_run {
                     self.tell(News { is_trouble: true, ..News::of(EventKind::Reload, message.clone()) });
                 }
-                refused(Exit::Invalid as u8, message)
+                refused(Exit::Invalid, message)
             }
         }
     }
@@ -112,6 +104,15 @@ impl Agent {
         self.tape.reloaded(&files);
         self.policies = Arc::new(policies);
         self.files = files;
+        self.call_off_by_policies();
         self.is_due = true;
+    }
+}
+
+/// How many, in words.
+fn counted(policies: &PolicySet) -> String {
+    match policies.len() {
+        1 => "1 policy".to_owned(),
+        many => format!("{many} policies"),
     }
 }

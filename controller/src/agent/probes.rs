@@ -9,23 +9,24 @@ use std::{
 use aya::maps::{MapData, RingBuf};
 use aya_log::EbpfLogger;
 use swaptier_common::{
-    DIRECTORY_PAGES, FRAME_SLOTS, PAGE_CLUSTERS,
-    area::Area,
-    cgroup::{AGE_BUCKETS, Counters},
-    latency::Latency,
-    slot::State,
+    DIRECTORY_PAGES, FRAME_SLOTS, PAGE_CLUSTERS, cgroup::Counters, latency::Latency, slot::State,
 };
-use swaptier_policies::{Bytes, CgroupId, Cold, Pages, Policy, PolicySet, Seconds, Tiers};
+use swaptier_policies::{CgroupId, CgroupPath, PolicySet, Seconds};
 use tokio::io::unix::AsyncFd;
 
-use super::{drift::Drift, family::Family, timing::Timing};
+use super::{
+    drift::Drift,
+    heirs::Heirs,
+    timing::Timing,
+    view::{Asked, MapView, Walk, zswapped},
+};
 use crate::{
     act::writeback::{self, Subject},
-    config::MapConfig,
-    hooks::{HookError, Hooks, Loaded, Origin, Preemption, preemption},
-    map::{self, AreaScan, Health, OwnerScan, RESERVE, Scan, ShadowError, ShadowMap},
+    config::{Keep, MapConfig},
+    hooks::{HookError, Hooks, Loaded, Origin, Preemption, handover, preemption},
+    map::{self, OwnerScan, RESERVE, Scan, ShadowError, ShadowMap},
     root::{Root, cgroup_file},
-    sense::CgroupSample,
+    sense::{CgroupSample, Sensed},
 };
 
 /// Why there are no probes.
@@ -51,37 +52,12 @@ pub(super) struct Probes {
     events: AsyncFd<RingBuf<MapData>>,
     logger: Option<AsyncFd<Logger>>,
     reserve: u64,
-    family: Family,
+    heirs: Heirs,
     drift: Drift,
     repaired: u64,
     timing: Timing,
-}
-
-/// What the map says at one moment, by cgroup.
-#[derive(Default)]
-pub(super) struct MapView {
-    /// Pages of each cgroup by itself.
-    pub(super) counts: BTreeMap<CgroupId, Tiers>,
-    /// Cold pages of each cgroup with a policy that asks for them, with all below it that have none of their own.
-    pub(super) cold: BTreeMap<CgroupId, Cold>,
-    /// Counters of each cgroup by itself.
-    pub(super) counters: BTreeMap<CgroupId, Counters>,
-    /// The oldest page in zswap of each cgroup by itself, in seconds.
-    pub(super) oldest: BTreeMap<CgroupId, u64>,
-    /// Pages in zswap of each cgroup by itself, by age.
-    pub(super) ages: BTreeMap<CgroupId, [u64; AGE_BUCKETS]>,
-    /// Cgroups that are gone and still have counters → the living one that answers for them.
-    pub(super) homes: BTreeMap<CgroupId, CgroupId>,
-    pub(super) health: Health,
-    pub(super) recursion_misses: u64,
-    /// Slots that were wrong and were put right.
-    pub(super) repaired: u64,
-    /// The areas that the probes know, by the kernel's numbers.
-    pub(super) areas: BTreeMap<u32, Area>,
-    /// How long swap-ins of each cgroup by itself took. `None`: none was ever timed.
-    pub(super) swap_ins: Option<BTreeMap<CgroupId, Latency>>,
-    /// They are timed now.
-    pub(super) is_timed: bool,
+    /// The walk through the slots that was made last.
+    walk: Option<Walk>,
 }
 
 impl Probes {
@@ -102,10 +78,10 @@ impl Probes {
         };
         let mut loaded = hooks.load()?;
         let reserve = config.reserve.unwrap_or(RESERVE);
-        let started = Self::begin(&mut loaded, &pins, reserve, cgroups.len());
+        let started = Self::begin(root, &mut loaded, &pins, reserve, cgroups.len());
         match started {
             Ok((mut map, events, logger)) => {
-                enter_what_was_before(root, &mut map, cgroups);
+                enter_what_was_before(root, (&hooks, &mut loaded), &mut map, cgroups);
                 Ok(Self {
                     preemption: hooks.preemption,
                     loaded,
@@ -113,10 +89,11 @@ impl Probes {
                     events,
                     logger,
                     reserve,
-                    family: Family::default(),
+                    heirs: Heirs::default(),
                     drift: Drift::default(),
                     repaired: 0,
                     timing: Timing::new(hooks, config.time_swap_ins),
+                    walk: None,
                 })
             }
             Err(error) => {
@@ -128,6 +105,7 @@ impl Probes {
 
     #[expect(clippy::type_complexity, reason = "the parts of one value, used once")]
     fn begin(
+        root: &Root,
         loaded: &mut Loaded,
         pins: &Path,
         reserve: u64,
@@ -136,7 +114,10 @@ impl Probes {
         let mut map = ShadowMap::open(pins)?;
         let mended = map.mend();
         if mended > 0 {
-            tracing::info!(mended, "frames that a dead agent left to nobody");
+            tracing::info!(
+                mended,
+                "{mended} frames of the map that a dead agent left to nobody are free again"
+            );
         }
         map.refill(reserve)?;
         map.make_room(room_for(cgroups))?;
@@ -145,9 +126,9 @@ impl Probes {
         if loaded.origin() == Origin::TakenOver {
             map.forget_worker_runs();
         }
-        tracing::info!(origin = ?loaded.origin(), "shadow map");
+        tracing::info!(origin = %loaded.origin(), "shadow map: {}", loaded.origin());
         // The probe on its reader learns the areas that were there before.
-        let _learned = std::fs::read("/proc/swaps")?;
+        let _learned = root.read_lossy("proc/swaps").map_err(std::io::Error::from)?;
         Ok((map, watch(loaded.events()?)?, logger))
     }
 
@@ -159,13 +140,13 @@ impl Probes {
     /// Gives the probes what they may need until the next look.
     pub(super) fn feed(&mut self, cgroups: &[CgroupSample]) {
         let fed = self.map.refill(self.reserve).and_then(|()| self.map.make_room(room_for(cgroups.len())));
-        self.family.look(cgroups, self.map.counters().values().map(|found| CgroupId(found.id)));
+        self.heirs.look(cgroups, self.map.counters().values().map(|found| CgroupId(found.id)));
         let given_back = self.map.give_back();
         if given_back > 0 {
             tracing::debug!(given_back, "frames of empty clusters");
         }
         if let Err(error) = fed {
-            tracing::error!(%error, "the shadow map cannot grow: what happens to new slots will not be seen");
+            tracing::error!(%error, "the shadow map cannot grow, so what happens to new slots will not be seen: {error}");
         }
     }
 
@@ -189,7 +170,7 @@ impl Probes {
             else => std::future::pending().await,
         }
         if let Err(error) = self.map.refill(self.reserve) {
-            tracing::error!(%error, "the shadow map cannot grow: what happens to new slots will not be seen");
+            tracing::error!(%error, "the shadow map cannot grow, so what happens to new slots will not be seen: {error}");
         }
     }
 
@@ -198,12 +179,16 @@ impl Probes {
         self.loaded.lost()
     }
 
-    /// Reads the map for these cgroups under these policies.
-    pub(super) fn view(&self, cgroups: &[CgroupSample], policies: &PolicySet) -> MapView {
+    /// Reads the map for these cgroups under these policies: its counters, and its slots by a walk if `walks` says so, or
+    /// else as the walk before found them.
+    pub(super) fn view(&mut self, sensed: &Sensed, policies: &PolicySet, walks: bool) -> MapView {
         let counters = self.map.counters();
-        let asked = Asked::of(cgroups, policies);
-        let age_of = |owner: u16| asked.age(self.family.home(CgroupId(counters.get(&owner)?.id)));
-        let scan = self.map.scan(map::now(), age_of);
+        let asked = Asked::of(&sensed.cgroups, policies);
+        let walk = self.walk.take().filter(|_| !walks).unwrap_or_else(|| {
+            let age_of = |owner: u16| asked.age(self.heirs.home(CgroupId(counters.get(&owner)?.id)));
+            let at = map::now();
+            Walk { scan: self.map.scan(at, age_of), at, kernel_pages: zswapped(sensed) }
+        });
         let mut view = MapView {
             health: self.map.health(),
             areas: self.map.areas(),
@@ -213,29 +198,8 @@ impl Probes {
             is_timed: self.timing.is_running(),
             ..MapView::default()
         };
-        for (age, id) in asked.by.values() {
-            view.cold.entry(*id).or_insert_with(|| cold(*age));
-        }
-        for (owner, counters) in &counters {
-            let (id, found) = (self.family.home(CgroupId(counters.id)), scan.owner(*owner));
-            *view.counts.entry(id).or_default() =
-                plus(view.counts.get(&id).copied().unwrap_or_default(), &found);
-            // The root has two: pages charged to nobody are under index 0.
-            let all = view.counters.entry(CgroupId(counters.id));
-            all.and_modify(|sum| *sum = both(sum, counters)).or_insert(*counters);
-            let oldest = view.oldest.entry(id).or_default();
-            *oldest = (*oldest).max(found.oldest);
-            let ages = view.ages.entry(id).or_insert([0; AGE_BUCKETS]);
-            ages.iter_mut().zip(found.zswap_age).for_each(|(sum, pages)| *sum += pages);
-            if id != CgroupId(counters.id) {
-                view.homes.insert(CgroupId(counters.id), id);
-            }
-            if let Some(cold) = asked.by.get(&id).and_then(|(_, policy)| view.cold.get_mut(policy)) {
-                cold.pages.0 += found.cold_pages;
-                cold.compressed.0 += found.cold_bytes;
-                cold.oldest.0 = cold.oldest.0.max(found.oldest);
-            }
-        }
+        view.add(&counters, &walk, &asked, &self.heirs);
+        self.walk = Some(walk);
         view
     }
 
@@ -243,7 +207,7 @@ impl Probes {
     fn swap_ins(&self) -> Option<BTreeMap<CgroupId, Latency>> {
         let mut all = BTreeMap::new();
         for latency in self.timing.known()? {
-            let id = self.family.home(CgroupId(latency.id));
+            let id = self.heirs.home(CgroupId(latency.id));
             all.entry(id).and_modify(|sum: &mut Latency| *sum = sum.plus(&latency)).or_insert(latency);
         }
         Some(all)
@@ -251,21 +215,33 @@ impl Probes {
 
     /// Compares the map with the kernel's counters, and puts right what has differed for long enough. Returns whether
     /// anything was changed.
-    pub(super) fn reconcile(&mut self, root: &Root, cgroups: &[CgroupSample], view: &MapView) -> bool {
-        let due = self.drift.look(cgroups, view, rustix::param::page_size() as u64, map::now());
+    pub(super) fn reconcile(&mut self, root: &Root, sensed: &Sensed, view: &MapView) -> bool {
+        let cgroups = &sensed.cgroups;
+        let due = self.drift.look(sensed, view, rustix::param::page_size() as u64, map::now());
         let before = self.repaired;
         let counters = if due.is_empty() { BTreeMap::new() } else { self.map.counters() };
         for due in due {
-            let is_its = |(_, found): &(&u16, &Counters)| self.family.home(CgroupId(found.id)) == due.cgroup;
+            let is_its = |(_, found): &(&u16, &Counters)| self.heirs.home(CgroupId(found.id)) == due.cgroup;
             let owners = counters.iter().filter(is_its).map(|(owner, _)| *owner).collect();
             let error = map::Error { owners, surplus: due.surplus, slots: due.slots, since: due.since };
             let paths = self::owners(&counters, cgroups);
             match gently(|| map::repair(root, &mut self.map, &paths, &error)) {
                 Ok(done) => {
-                    tracing::warn!(?due, ?done, "the map and memory.stat differed");
+                    tracing::warn!(
+                        surplus = due.surplus,
+                        "{}: the map had {:+} pages in zswap against memory.stat; {} slots were put right",
+                        name_of(cgroups, due.cgroup),
+                        due.surplus,
+                        done.pages()
+                    );
                     self.repaired += done.pages();
                 }
-                Err(error) => tracing::warn!(?due, %error, "the map errs"),
+                Err(error) => tracing::warn!(
+                    %error,
+                    "{}: the map has {:+} pages in zswap against memory.stat, which cannot be put right: {error}",
+                    name_of(cgroups, due.cgroup),
+                    due.surplus
+                ),
             }
         }
         self.repaired != before
@@ -275,35 +251,68 @@ impl Probes {
     pub(super) fn subject(
         &self,
         cgroups: &[CgroupSample],
-        path: &str,
+        path: &CgroupPath,
         older_than: Seconds,
     ) -> (Subject, u64) {
-        let below = format!("{path}/");
-        let is_in = |cgroup: &&CgroupSample| cgroup.path == path || cgroup.path.starts_with(&below);
+        let is_in = |cgroup: &&CgroupSample| cgroup.path.is_in(path);
         let ids: Vec<u64> = cgroups.iter().filter(is_in).map(|cgroup| cgroup.id.0).collect();
         let counters = self.map.counters();
-        let is_its = |(_, found): &(&u16, &Counters)| ids.contains(&self.family.home(CgroupId(found.id)).0);
+        let is_its = |(_, found): &(&u16, &Counters)| ids.contains(&self.heirs.home(CgroupId(found.id)).0);
         let owners: Vec<u16> = counters.iter().filter(is_its).map(|(owner, _)| *owner).collect();
         let scan: Scan = self.map.scan(map::now(), |_| Some(older_than.0));
         let sum = owners.iter().fold(OwnerScan::default(), |sum, owner| sum.plus(&scan.owner(*owner)));
         (Subject { owners, zswap_pages: sum.slots(State::Zswap) }, sum.cold_pages)
     }
 
+    /// Pages written back of these counters' owners since the map began.
+    pub(super) fn written_back(&self, owners: &[u16]) -> u64 {
+        let counters = self.map.counters();
+        owners.iter().filter_map(|owner| Some(counters.get(owner)?.written_back_pages)).sum()
+    }
+
     /// What each area holds, by the kernel's number of it: a walk through the whole map.
-    pub(super) fn by_area(&self) -> BTreeMap<u32, AreaScan> {
+    pub(super) fn by_area(&self) -> BTreeMap<u32, OwnerScan> {
         self.map.by_area()
     }
 
-    /// Detaches and removes everything.
-    pub(super) fn stop(self) {
+    /// Leaves the map to the next agent, or detaches and removes everything.
+    pub(super) fn stop(self, keep: Keep, pins: &Path) {
         let Self { loaded, map, events, logger, .. } = self;
         drop((map, events, logger));
-        loaded.remove();
+        match keep {
+            Keep::Always => {
+                tracing::info!("the map is kept, and the probes go on: `swaptier restore` ends them")
+            }
+            Keep::Never => loaded.remove(),
+            Keep::Restart => {
+                match handover::give(pins.parent().unwrap_or(pins)) {
+                    Ok(0) => {}
+                    Ok(pins) => tracing::info!(
+                        pins,
+                        "the map is kept by the service manager for a restart: {pins} parts of it"
+                    ),
+                    Err(error) => tracing::warn!(%error, "the map is not kept for a restart: {error}"),
+                }
+                // What the manager has lives on without its pin.
+                loaded.remove();
+            }
+        }
     }
 }
 
+/// What a cgroup is called in a message.
+fn name_of(cgroups: &[CgroupSample], id: CgroupId) -> String {
+    let found = cgroups.iter().find(|cgroup| cgroup.id == id);
+    found.map_or_else(|| "a cgroup that is gone".to_owned(), |cgroup| format!("/{}", cgroup.path))
+}
+
 /// Enters the slots that were in use before the probes.
-fn enter_what_was_before(root: &Root, map: &mut ShadowMap, cgroups: &[CgroupSample]) {
+fn enter_what_was_before(
+    root: &Root,
+    (hooks, loaded): (&Hooks, &mut Loaded),
+    map: &mut ShadowMap,
+    cgroups: &[CgroupSample],
+) {
     for cgroup in cgroups {
         // The probe on its reader learns the cgroup's index. The root has no such file.
         let _learned = root.read(&cgroup_file(&cgroup.path, "memory.current"));
@@ -312,15 +321,57 @@ fn enter_what_was_before(root: &Root, map: &mut ShadowMap, cgroups: &[CgroupSamp
     let counters = map.counters();
     let owners = owners(&counters, cgroups);
     match gently(|| map::walk(root, map, &owners)) {
-        Ok(walked) => tracing::info!(?walked, "slots that were in use before the probes"),
-        Err(error) => tracing::warn!(%error, "some slots that were in use before the probes stay unknown"),
+        Ok(walked) => tracing::info!(
+            entered = walked.entered,
+            "{} slots that were in use before the probes are in the map, of {} processes{}{}",
+            walked.entered,
+            walked.processes,
+            if walked.refused > 0 {
+                format!("; {} could not be looked at", walked.refused)
+            } else {
+                String::new()
+            },
+            if walked.is_cut_short { "; time was up before all were seen" } else { "" }
+        ),
+        Err(error) => tracing::warn!(
+            %error,
+            "some slots that were in use before the probes stay unknown: {error}"
+        ),
+    }
+    let trees = match hooks.trees(loaded) {
+        Ok(Some(trees)) => trees,
+        // `lost` says so.
+        Ok(None) => return,
+        Err(error) => {
+            tracing::warn!(%error, "pages that were in zswap before the probes stay unknown: {error}");
+            return;
+        }
+    };
+    match gently(|| map::before(map, &trees)) {
+        Ok(found) if found.is_cut_short => {
+            tracing::warn!(
+                pages = found.pages,
+                "time was up before all pages were seen that were in zswap before the probes: {} are known",
+                found.pages
+            );
+        }
+        Ok(found) => {
+            tracing::info!(
+                pages = found.pages,
+                "{} pages that were in zswap before the probes are known",
+                found.pages
+            );
+        }
+        Err(error) => {
+            tracing::warn!(%error, "pages that were in zswap before the probes stay unknown: {error}")
+        }
     }
 }
 
 /// Path of each cgroup → index of its counters.
-fn owners<'a>(counters: &BTreeMap<u16, Counters>, cgroups: &'a [CgroupSample]) -> BTreeMap<&'a str, u16> {
+fn owners<'a>(counters: &BTreeMap<u16, Counters>, cgroups: &'a [CgroupSample]) -> map::Owners<'a> {
     let indexes: BTreeMap<u64, u16> = counters.iter().map(|(index, found)| (found.id, *index)).collect();
-    let owner = |cgroup: &'a CgroupSample| Some((cgroup.path.as_str(), *indexes.get(&cgroup.id.0)?));
+    let owner = |cgroup: &'a CgroupSample| Some((&cgroup.path, *indexes.get(&cgroup.id.0)?));
     cgroups.iter().filter_map(owner).collect()
 }
 
@@ -338,70 +389,6 @@ fn gently<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 fn watch<T: AsFd + AsRawFd>(ring: T) -> Result<AsyncFd<T>, std::io::Error> {
     // SAFETY: both kinds of ring own one descriptor for as long as they live, and always name that one.
     unsafe { AsyncFd::register(ring) }.map_err(|error| error.into_parts().1)
-}
-
-/// Which policy's age counts for which cgroup: its own policy's, or that of the nearest cgroup above that has one.
-struct Asked {
-    /// cgroup → (age, cgroup whose policy it is).
-    by: BTreeMap<CgroupId, (Seconds, CgroupId)>,
-}
-
-impl Asked {
-    fn of(cgroups: &[CgroupSample], policies: &PolicySet) -> Self {
-        let mut by: BTreeMap<CgroupId, (Seconds, CgroupId)> = BTreeMap::new();
-        // Parents come before children.
-        for cgroup in cgroups {
-            let asked = match policies.resolve(&cgroup.path) {
-                Some(policy) => Policy::older_than(policy).map(|age| (age, cgroup.id)),
-                None => cgroup.parent.and_then(|parent| by.get(&parent).copied()),
-            };
-            if let Some(asked) = asked {
-                by.insert(cgroup.id, asked);
-            }
-        }
-        Self { by }
-    }
-
-    fn age(&self, id: CgroupId) -> Option<u64> {
-        self.by.get(&id).map(|(age, _)| age.0)
-    }
-}
-
-fn cold(older_than: Seconds) -> Cold {
-    Cold { older_than, pages: Pages(0), compressed: Bytes(0), oldest: Seconds(0) }
-}
-
-/// The sum of the counters of one cgroup under two indexes.
-pub(super) fn both(one: &Counters, other: &Counters) -> Counters {
-    let ages =
-        |one: &[u64; AGE_BUCKETS], other: &[u64; AGE_BUCKETS]| std::array::from_fn(|n| one[n] + other[n]);
-    Counters {
-        id: one.id,
-        stored_pages: one.stored_pages + other.stored_pages,
-        stored_bytes: one.stored_bytes + other.stored_bytes,
-        dropped_pages: one.dropped_pages + other.dropped_pages,
-        dropped_bytes: one.dropped_bytes + other.dropped_bytes,
-        loaded_pages: one.loaded_pages + other.loaded_pages,
-        written_back_pages: one.written_back_pages + other.written_back_pages,
-        written_back_bytes: one.written_back_bytes + other.written_back_bytes,
-        direct_pages: one.direct_pages + other.direct_pages,
-        zero_pages: one.zero_pages + other.zero_pages,
-        read_pages: one.read_pages + other.read_pages,
-        regret_pages: one.regret_pages + other.regret_pages,
-        load_age: ages(&one.load_age, &other.load_age),
-        written_back_age: ages(&one.written_back_age, &other.written_back_age),
-    }
-}
-
-fn plus(sum: Tiers, found: &OwnerScan) -> Tiers {
-    Tiers {
-        zswap: Pages(sum.zswap.0 + found.slots(State::Zswap)),
-        zswap_compressed: Bytes(sum.zswap_compressed.0 + found.zswap_bytes),
-        phys: Pages(sum.phys.0 + found.slots(State::Phys)),
-        zero: Pages(sum.zero.0 + found.slots(State::Zero)),
-        folio: Pages(sum.folio.0 + found.slots(State::Folio)),
-        unknown: Pages(sum.unknown.0 + found.slots(State::Unknown)),
-    }
 }
 
 /// Ids are given out lowest first, but those of removed cgroups stay taken while they have pages in swap.

@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use swaptier_common::{Frame, cgroup::AGE_BUCKETS, latency::Latency};
 use swaptier_policies::{CgroupId, CgroupView, Snapshot, Tiers};
 
-use super::{Agent, closing::is_closing, drift, probes::MapView, traffic::with_below};
+use super::{Agent, drift, traffic::with_below, view::MapView};
 use crate::{
     journal::Change,
     sense::{CgroupSample, Pressure, Sensed, read_counters},
     serve::{
         areas,
         board::{Beside, Page},
-        detail::{Ages, Law, trimmed},
+        detail::{Ages, Law},
+        histogram::trimmed,
         shown,
         status::{
-            AgentStatus, CgroupStatus, HeldStatus, HostStatus, KnobStatus, MapStatus, RefusedStores, SCHEMA,
-            Status, SwapIns, TotalsStatus,
+            AgentStatus, CgroupStatus, HeldStatus, HostStatus, KnobStatus, MapState, MapStatus,
+            RefusedStores, SCHEMA, Status, SwapIns, TotalsStatus,
         },
     },
 };
@@ -73,53 +74,69 @@ impl Agent {
         cgroups: Vec<CgroupStatus>,
     ) -> Status {
         let path =
-            |id: &CgroupId| snapshot.cgroups.get(id).map_or_else(String::new, |view| view.path.clone());
-        let held = self.plan.held.iter().map(|held| HeldStatus {
+            |id: &CgroupId| snapshot.cgroups.get(id).map_or_else(String::new, |view| view.path.to_string());
+        let of_plan = self.plan.held.iter().filter(|held| is_worth_saying(snapshot, held.cgroup));
+        let held = of_plan.map(|held| HeldStatus {
             cgroup: path(&held.cgroup),
-            policy: held.policy.clone(),
+            policy: held.by.to_string(),
             reason: held.hold.to_string(),
         });
+        let barred = self.barred.iter().map(|(cgroup, barred)| HeldStatus {
+            cgroup: path(cgroup),
+            policy: barred.by.to_string(),
+            reason: barred.why.clone(),
+        });
+        let held = barred.chain(held);
         Status {
             schema: SCHEMA,
             unix_seconds: unix_seconds(),
-            agent: self.agent_status(ready),
+            agent: self.agent_status(ready, sensed),
             host: self.host_status(sensed, snapshot, view),
             areas: areas::rows(
                 &sensed.swaps,
                 &snapshot.host.areas,
                 &self.by_area,
-                |pool| self.history.level(pool),
+                |pool| self.session.history().level(pool),
                 snapshot.page_size.0,
             ),
-            map: self.map_status(sensed, snapshot, view),
+            map: self.map_status(snapshot, view),
             cgroups,
             rounds: self.rounds.reports().cloned().collect(),
             held: held.collect(),
             knobs: self.knobs(),
             last_event: self.board.last_event(),
             totals: TotalsStatus {
-                steps: self.past.steps,
-                steps_in_trouble: self.past.in_trouble,
+                steps: self.recent.steps,
+                steps_in_trouble: self.recent.in_trouble,
                 ..self.rounds.totals()
             },
         }
     }
 
-    fn agent_status(&self, ready: &Result<&'static str, String>) -> AgentStatus {
+    fn agent_status(&self, ready: &Result<&'static str, String>, sensed: &Sensed) -> AgentStatus {
         AgentStatus {
             running: true,
+            absent: None,
             pid: Some(std::process::id()),
-            doing: None,
+            doing: self.rounds.doing(),
+            rounds_waiting: self.rounds.waiting() as u64,
             tick: self.tick,
-            tick_ms: self.own.last().as_secs_f64() * 1e3,
+            tick_ms: self.self_cost.last().as_secs_f64() * 1e3,
             policies: self.policies.len(),
             dialect: ready.as_ref().ok().map(|dialect| (*dialect).to_owned()),
             no_dialect: ready.as_ref().err().cloned(),
-            lost: self.lost.clone(),
+            lost: (self.lost.iter().cloned())
+                .chain(self.untaken.iter().map(ToString::to_string))
+                .chain(self.areas.unseen().iter().cloned())
+                .chain(sensed.unseen.sentences())
+                .chain(sensed.accounting.loss())
+                .chain(self.traffic.doubt())
+                .collect(),
             dry_run: self.options.dry_run,
             tick_interval_seconds: self.config.agent.tick.0,
-            cost: self.own.now(),
+            cost: self.self_cost.now(),
             blind_ticks: self.blind_ticks,
+            blind: None,
             journal_dropped: self.journal.dropped(),
         }
     }
@@ -140,15 +157,15 @@ impl Agent {
         }
     }
 
-    fn map_status(&self, sensed: &Sensed, snapshot: &Snapshot, view: &MapView) -> MapStatus {
+    fn map_status(&self, snapshot: &Snapshot, view: &MapView) -> MapStatus {
         let sum = |pages: fn(&Tiers) -> u64| view.counts.values().map(pages).sum::<u64>();
         let (known, unknown) = (sum(|tiers| tiers.zswap.0), sum(|tiers| tiers.unknown.0));
-        let of_kernel = zswapped(sensed, snapshot.page_size.0).filter(|_| self.probes.is_some());
-        let drift_pages = of_kernel.map_or(0, |kernel| drift::pages(known, unknown, kernel));
+        let drift_pages = view.kernel_pages.map_or(0, |kernel| drift::pages(known, unknown, kernel));
         let health = &view.health;
         MapStatus {
-            state: self.probes.as_ref().map_or("absent", |_| state(drift_pages)).to_owned(),
+            state: self.probes.as_ref().map_or(MapState::Absent, |_| state(drift_pages)),
             reason: self.probes.is_none().then(|| self.lost.join("; ")),
+            age_seconds: self.probes.as_ref().map(|_| snapshot.at.0.saturating_sub(view.walked_at)),
             chunks: health.chunks,
             locked_bytes: health.locked_bytes,
             used_bytes: health.used_frames * size_of::<Frame>() as u64,
@@ -163,12 +180,12 @@ impl Agent {
     fn row(&self, id: CgroupId, cgroup: &CgroupView, snapshot: &Snapshot, sums: &Sums<'_>) -> CgroupStatus {
         let (page, tiers) = (snapshot.page_size.0, cgroup.tiers);
         let counters = self.traffic.total(id);
-        let policy = self.policies.resolve(&cgroup.path).map(|policy| policy.name().to_owned());
+        let policy = self.policies.resolve(&cgroup.path);
         CgroupStatus {
-            path: cgroup.path.clone(),
+            path: cgroup.path.to_string(),
             id: id.0,
-            closed_by_hand: policy.as_deref().is_some_and(is_closing),
-            policy,
+            closed_by_hand: policy.is_some_and(|policy| policy.closes() == Some(&cgroup.path)),
+            policy: policy.map(|policy| policy.name().to_owned()),
             zswap_pages: tiers
                 .map(|tiers| tiers.zswap.0)
                 .or(cgroup.zswap_original.filter(|_| self.probes.is_none()).map(|bytes| bytes.0 / page)),
@@ -189,19 +206,17 @@ impl Agent {
             stored_pages: counters.map(|counters| counters.stored_pages),
             loaded_pages: counters.map(|counters| counters.loaded_pages),
             written_back_pages: counters.map(|counters| counters.written_back_pages),
-            direct_pages: counters.map(|counters| counters.direct_pages),
+            direct_pages: self.traffic.direct(id),
             read_pages: counters.map(|counters| counters.read_pages),
             regret_pages: counters.map(|counters| counters.regret_pages),
             memory_current_bytes: cgroup.memory_current.map(|bytes| bytes.0),
-            swap_max: cgroup.swap_max.map(shown::as_the_kernel_says),
-            zswap_max: cgroup.zswap_max.map(shown::as_the_kernel_says),
-            zswap_writeback: cgroup.zswap_writeback,
+            settings: cgroup.settings,
             parent: cgroup.parent.map(|parent| parent.0),
             populated: Some(cgroup.populated),
             swap_current_bytes: cgroup.swap_current.map(|bytes| bytes.0),
             rates: self.traffic.rates(id),
             memory_pressure: pressure(sums, id).map(shown::pressure),
-            last: self.past.of(id).last().cloned(),
+            last: self.recent.of(id).last().cloned(),
         }
     }
 
@@ -214,7 +229,7 @@ impl Agent {
         // Of a cgroup without a swap-in it is known as well, while they are timed.
         let swap_ins = sums.swap_ins.get(&id).copied().or(sums.is_timed.then(Latency::default));
         let swap_ins = swap_ins.map(|latency| SwapIns::of(&latency, sums.is_timed));
-        Beside { ages, swap_ins, actions: self.past.of(id).cloned().collect() }
+        Beside { ages, swap_ins, actions: self.recent.of(id).cloned().collect() }
     }
 
     fn knobs(&self) -> Vec<KnobStatus> {
@@ -260,6 +275,12 @@ fn unix_seconds() -> f64 {
     since.map_or(0.0, |since| since.as_millis() as f64 / 1e3)
 }
 
+/// Whether anything is held back at all: of a cgroup without a process and without a page in swap, as systemd makes for
+/// each socket and mount, nothing is.
+fn is_worth_saying(snapshot: &Snapshot, cgroup: CgroupId) -> bool {
+    snapshot.cgroups.get(&cgroup).is_none_or(|view| view.populated || holds_swap(view))
+}
+
 fn holds_swap(cgroup: &CgroupView) -> bool {
     cgroup.swap_current.is_some_and(|bytes| bytes.0 > 0)
         || cgroup.zswap_original.is_some_and(|bytes| bytes.0 > 0)
@@ -269,12 +290,6 @@ fn holds_swap(cgroup: &CgroupView) -> bool {
 /// map, and the kernel adds up its own in batches of 64 pages for each processor.
 const MOMENT: u64 = 4096;
 
-fn state(drift_pages: i64) -> &'static str {
-    if drift_pages.unsigned_abs() <= MOMENT { "exact" } else { "behind" }
-}
-
-/// Pages in zswap by the kernel's own count: the root's `memory.stat` counts for all.
-fn zswapped(sensed: &Sensed, page: u64) -> Option<u64> {
-    let root = sensed.cgroups.iter().find(|cgroup| cgroup.path.is_empty())?;
-    root.stat.zswapped.map(|bytes| bytes / page)
+fn state(drift_pages: i64) -> MapState {
+    if drift_pages.unsigned_abs() <= MOMENT { MapState::Exact } else { MapState::Behind }
 }

@@ -6,19 +6,18 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use swaptier_policies::{CgroupId, History, Snapshot, SourceFile};
+use swaptier_policies::{CgroupId, Decision, History, Settled, Snapshot, SourceFile};
 
-use super::{Options, probes::MapView};
+use super::{Options, view::MapView};
 use crate::{
-    cli::Exit,
-    config::{self, Config, Trust},
-    probe,
-    recording::{Decision, Frame, Limits, Moved, Recorder, Terms},
+    config::Config,
+    exit::Exit,
+    recording::{Frame, Limits, Moved, Recorder, Terms},
     root::Root,
     serve::{
         board::{Beside, Page},
-        detail::trimmed,
         events::Event,
+        histogram::trimmed,
         protocol::Answer,
         server::refused,
     },
@@ -41,7 +40,7 @@ pub(super) struct Tape {
 impl Tape {
     pub(super) fn start(root: &Root, options: &Options, config: &Config, policies: &[SourceFile]) -> Self {
         let by = if options.dry_run { "agent --dry-run" } else { "agent" };
-        let terms = terms(root, by, options.config.as_deref(), config, policies);
+        let terms = Terms::of(root, by, options.config.as_deref(), config, policies);
         let limits = Limits {
             folder: root.host_path(config.record.folder(&config.agent.state_dir)),
             file_size: config.record.file_size.0,
@@ -63,12 +62,12 @@ impl Tape {
         let folder = self.limits.folder.display().to_string();
         match Recorder::start(self.limits.clone(), self.terms.clone()) {
             Ok(recorder) => {
-                tracing::info!(folder, "recording");
+                tracing::info!(folder, "every tick is recorded into {folder}");
                 self.recorder = Some(recorder);
                 Ok(())
             }
             Err(error) => {
-                tracing::warn!(folder, %error, "nothing is recorded");
+                tracing::warn!(folder, %error, "nothing is recorded into {folder}: {error}");
                 Err(format!("{folder}: {error}"))
             }
         }
@@ -96,7 +95,12 @@ impl Tape {
         let is_wanted = self.is_standing || self.until.is_some_and(|until| Instant::now() < until);
         if !is_wanted && let Some(recorder) = self.recorder.take() {
             let ((frames, bytes), dropped) = (recorder.written(), recorder.dropped());
-            tracing::info!(frames, bytes, dropped, "the recording ends");
+            tracing::info!(
+                frames,
+                bytes,
+                dropped,
+                "the recording ends: {frames} frames in {bytes} bytes, {dropped} dropped"
+            );
             // Its last frames may wait for a slow disk; the loop does not.
             std::thread::spawn(move || drop(recorder));
             self.until = None;
@@ -105,7 +109,7 @@ impl Tape {
 
     /// The policies were read anew.
     pub(super) fn reloaded(&mut self, policies: &[SourceFile]) {
-        self.terms.policies = texts(policies);
+        self.terms.follow(policies);
         if let Some(recorder) = &mut self.recorder {
             recorder.change_terms(self.terms.clone());
         }
@@ -116,7 +120,7 @@ impl Tape {
         if seconds > 0
             && let Err(error) = self.begin()
         {
-            return refused(Exit::Failed as u8, format!("nothing can be recorded: {error}"));
+            return refused(Exit::Failed, format!("nothing can be recorded: {error}"));
         }
         self.until = (seconds > 0).then(|| Instant::now() + Duration::from_secs(seconds).min(LONGEST));
         let (frames, bytes) = self.recorder.as_ref().map_or((0, 0), Recorder::written);
@@ -127,38 +131,11 @@ impl Tape {
     }
 }
 
-/// What a replay needs beside the frames.
-pub(crate) fn terms(
-    root: &Root,
-    by: &str,
-    explicit: Option<&str>,
-    config: &Config,
-    policies: &[SourceFile],
-) -> Terms {
-    let facts = probe::read(root);
-    let host = probe::judge(&facts).into_iter().map(|found| format!("{}: {}", found.area, found.says));
-    let source = config::source(root, Trust::of(root), explicit).ok().flatten();
-    Terms {
-        swaptier: env!("CARGO_PKG_VERSION").to_owned(),
-        by: by.to_owned(),
-        kernel: facts.release.clone().unwrap_or_default(),
-        host: host.collect(),
-        tick: config.agent.tick.0,
-        interval: config.agent.interval.0,
-        config: source.map(|source| (source.name, source.text)),
-        policies: texts(policies),
-    }
-}
-
-fn texts(policies: &[SourceFile]) -> Vec<(String, String)> {
-    policies.iter().map(|file| (file.name.clone(), file.text.clone())).collect()
-}
-
 /// The frame of one tick.
 pub(super) fn frame(
     tick: u64,
     snapshot: Snapshot,
-    (history, decision): (Option<History>, Option<Decision>),
+    (history, ended, decision): (Option<History>, Vec<Settled>, Option<Decision>),
     view: &MapView,
     page: &Page,
     events: Vec<Event>,
@@ -176,6 +153,7 @@ pub(super) fn frame(
         tick,
         unix_ms,
         snapshot,
+        ended,
         decision,
         history,
         status: Some(page.status.clone()),

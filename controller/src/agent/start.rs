@@ -4,27 +4,32 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use anyhow::Context as _;
-use swaptier_policies::{History, Plan, PolicySet, SourceFile};
+use swaptier_policies::{History, Outcome, Plan, PolicySet, Session, SourceFile};
 
 use super::{
-    Agent, Options, areas::Areas, back::give_back_all, own::Own, past::Past, probes::Probes, record,
-    rounds::Rounds, traffic::Traffic,
+    Agent, Options, areas::Areas, clock::Clock, days::Days, give_back::give_back_all, probes::Probes,
+    recent::Recent, record, rounds::Rounds, self_cost::SelfCost, traffic::Traffic,
 };
 use crate::{
-    act::{self, Hands, Outcome},
-    cli::{Exit, Failure},
+    act::{self, Writer},
     config::{self, Config, Trust},
+    exit::{Exit, Failure},
     fault,
+    hooks::handover,
     journal::{Journal, Undo, UndoError},
     leftovers, probe,
     root::Root,
     sense::{self, CgroupSample, CgroupTree},
-    serve::board::Board,
+    serve::{
+        board::Board,
+        events::{EventKind, News},
+        lock::{LockError, SocketLock},
+    },
 };
 
 impl Agent {
@@ -37,6 +42,10 @@ impl Agent {
             load_policies(&root, &config).map_err(|text| Failure::say(Exit::Invalid, text))?;
         sense::cgroupfs::check(&root).map_err(|error| Failure::new(Exit::Unsupported, error))?;
         refuse_unfit(&root)?;
+        let socket_lock = SocketLock::take(&root).map_err(|error| {
+            let exit = if matches!(error, LockError::Held { .. }) { Exit::Busy } else { Exit::Failed };
+            Failure::new(exit, error)
+        })?;
         if let Err(error) = sense::cgroupfs::raise_file_limit() {
             tracing::debug!(%error, "the limit of open files stays");
         }
@@ -48,62 +57,94 @@ impl Agent {
             give_back_all(&root, &state, &undo, "left by an agent that did not stop");
             leftovers::sweep(&root);
         }
+        // From here on something may be changed, and must be noted first.
+        undo.lock().unwrap_or_else(PoisonError::into_inner).renew().context("writing the undo log")?;
         fault::point("agent.restored");
         let deadline = Duration::from_secs(config.writeback.deadline.0);
-        let hands = match options.dry_run {
-            true => Hands::dry(root.clone(), deadline),
-            false => Hands::new(root.clone(), undo.clone(), deadline),
+        // A write that hangs is waited for no longer than a tick may take; it goes on by itself.
+        let patience = deadline.min(Duration::from_secs(config.agent.tick.0) / 2);
+        let writer = match options.dry_run {
+            true => Writer::dry(root.clone(), patience),
+            false => Writer::new(root.clone(), undo.clone(), patience),
         };
-        let areas = Areas::start(&root, &config, &state, &hands).await?;
+        let areas = Areas::start(&root, &config, &state, &writer).await?;
         let mut tree = CgroupTree::default();
         let cgroups =
             sense::collect(&root, &mut tree).map_err(|e| Failure::new(Exit::Unsupported, e))?.cgroups;
-        let mut own = Own::default();
-        own.locked(lock_memory());
+        let mut self_cost = SelfCost::default();
+        self_cost.locked(lock_memory());
+        if root.is_system() {
+            match handover::take(act::writeback::pins(&root).parent().unwrap_or(Path::new("/"))) {
+                Ok(0) => {}
+                Ok(taken) => tracing::info!(
+                    taken,
+                    "the map of the agent before this one is here again: {taken} parts of it"
+                ),
+                Err(error) => tracing::warn!(%error, "the map of the agent before this one is lost: {error}"),
+            }
+        }
         let (probes, lost) = start_probes(&root, &options, &config, &cgroups);
         if probes.is_none() && !options.dry_run {
             leftovers::unpin(&root);
         }
-        for outcome in act::zswap_params::apply(&hands, &config.zswap, "swaptier.toml [zswap]").await {
+        for outcome in act::zswap_params::apply(&writer, &config.zswap).await {
             log(&outcome);
         }
         let journal = Journal::start(&state, config.agent.journal).context("opening the journal")?;
         let tape = record::Tape::start(&root, &options, &config, &files);
-        let rounds = Rounds::new(root.clone(), undo.clone(), &config.writeback);
-        let (history, plan) = (History::default(), Plan::default());
+        let rounds = Rounds::new(root.clone(), undo.clone(), &config.writeback)
+            .context("starting the thread of the rounds")?;
+        // A folder that stands for a host has no pages to write back.
+        if !options.dry_run && root.is_system() {
+            rounds.warm_up();
+        }
+        let (mut history, plan) = (History::default(), Plan::default());
+        let (days, trouble) = Days::start(&root, &state, options.dry_run, &mut history);
         let tick = 0;
         fault::point("agent.started");
-        Ok(Self {
+        let agent = Self {
             root,
             options,
             config,
             policies: Arc::new(policies),
             files,
-            history,
+            session: Session::of(history),
+            days,
             undo,
-            hands,
+            writer,
             rounds,
             areas,
             tree,
             cgroups,
             probes,
             lost,
+            untaken: Vec::new(),
             journal,
             tape,
             tick,
+            clock: Clock::default(),
             sensed_at: None,
             blind_ticks: 0,
             plan,
             board: Arc::new(Board::default()),
-            own,
-            past: Past::default(),
+            _socket_lock: socket_lock,
+            self_cost,
+            recent: Recent::default(),
             traffic: Traffic::default(),
             taped: 0,
             events: Vec::new(),
+            ended: Vec::new(),
+            settled: Vec::new(),
             is_due: false,
+            barred: BTreeMap::new(),
+            is_postponed: false,
             by_area: BTreeMap::new(),
             refusal: None,
-        })
+        };
+        if let Some(text) = trouble {
+            agent.tell(News { is_trouble: true, ..News::of(EventKind::Trouble, text) });
+        }
+        Ok(agent)
     }
 }
 
@@ -127,8 +168,33 @@ pub(super) fn start_probes(
             Err(error) => error.to_string(),
         }
     };
-    tracing::warn!(reason, "no shadow map: ages are unknown, and nothing is written back by age");
+    tracing::warn!(reason, "no shadow map, so ages are unknown and nothing is written back by age: {reason}");
     (None, vec![reason])
+}
+
+/// What this host lacks, one sentence each: for the probes, and otherwise what `doctor` calls lost.
+pub(super) fn missing(root: &Root, of_probes: &[String]) -> Vec<String> {
+    let findings = probe::judge(&probe::read(root));
+    // The agent knows better what its own probes lack.
+    let lost =
+        findings.iter().filter(|it| it.level >= probe::Level::Lost && it.about != probe::About::Probes);
+    let lost = lost.map(|finding| format!("{}: {}", finding.about, finding.says));
+    of_probes.iter().cloned().chain(lost).collect()
+}
+
+/// The line that says that the agent is ready.
+pub(super) fn ready(policies: usize, lost: &[String]) -> String {
+    let policies = match policies {
+        1 => "1 policy is in force".to_owned(),
+        many => format!("{many} policies are in force"),
+    };
+    match lost {
+        [] => format!("ready: {policies}, nothing is missing on this host"),
+        [one] => format!("ready: {policies}; one thing is missing on this host: {one}"),
+        more => {
+            format!("ready: {policies}; {} things are missing on this host: {}", more.len(), more.join("; "))
+        }
+    }
 }
 
 /// A host without which nothing here can work is refused before anything is touched.
@@ -137,7 +203,7 @@ fn refuse_unfit(root: &Root) -> Result<(), Failure> {
     let missing: Vec<String> = findings
         .iter()
         .filter(|finding| finding.level == probe::Level::Missing)
-        .map(|finding| format!("{}: {}", finding.area, finding.says))
+        .map(|finding| format!("{}: {}", finding.about, finding.says))
         .collect();
     if missing.is_empty() { Ok(()) } else { Err(Failure::say(Exit::Unsupported, missing.join("\n"))) }
 }
@@ -175,7 +241,29 @@ fn lock_memory() -> bool {
     let what = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
     let locked = mlockall(what);
     if let Err(error) = &locked {
-        tracing::warn!(%error, "the agent's memory is not locked");
+        tracing::warn!(%error, "the agent's memory is not locked, and it may stand still in a shortage: {error}");
     }
     locked.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeRoot;
+
+    #[test]
+    fn a_host_without_zswap_and_without_swap_lacks_something() {
+        let fake = FakeRoot::host();
+        assert!(ready(1, &[]).ends_with("1 policy is in force, nothing is missing on this host"));
+        assert_eq!(missing(fake.root(), &[]), Vec::<String>::new());
+        fake.write("sys/module/zswap/parameters/enabled", "N\n");
+        fake.write("proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+        let lost = missing(fake.root(), &["regret is not counted".to_owned()]);
+        let line = ready(2, &lost);
+        assert!(
+            line.contains("things are missing on this host: regret is not counted; zswap: off"),
+            "{line}"
+        );
+        assert!(line.contains("swap: no swap area is on"), "{line}");
+    }
 }

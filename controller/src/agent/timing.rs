@@ -107,7 +107,7 @@ impl Timing {
 }
 
 fn refused(error: &dyn std::fmt::Display) -> State {
-    tracing::warn!(%error, "swap-ins are not timed");
+    tracing::warn!(%error, "swap-ins are not timed: {error}");
     State::Refused
 }
 

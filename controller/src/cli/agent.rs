@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::exit::Result;
+use crate::exit::Result;
 use crate::{agent, logs, root::Root};
 
 #[derive(Debug, clap::Args)]

@@ -2,10 +2,8 @@
 
 use clap::Command;
 
-use super::{
-    exit::{Exit, Result},
-    output::say,
-};
+use super::output::say;
+use crate::exit::{Exit, Result};
 
 /// What `completions` takes.
 #[derive(Debug, clap::Args)]
@@ -68,5 +66,5 @@ Not permitted.
 There was nothing to do.
 .TP
 7
-Another agent holds the state folder.
+Another agent holds the state folder, or serves the socket.
 ";

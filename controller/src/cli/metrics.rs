@@ -1,12 +1,13 @@
 //! `swaptier metrics`: the agent's metrics, for a scraper that runs commands or reads files.
 
-use std::{path::PathBuf, time::Duration};
-
-use super::{
-    exit::{Exit, Failure, Result},
-    output::say,
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
 };
+
+use super::output::say;
 use crate::{
+    exit::{Exit, Failure, Result},
     root::Root,
     serve::{
         client,
@@ -29,6 +30,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(root: &Root, args: &Args) -> Result {
+    let asked = SystemTime::now();
     let text = match client::ask(root, Ask::Metrics, PATIENCE) {
         Ok(Some(Answer::Metrics { text })) => text,
         Ok(None) => {
@@ -41,7 +43,7 @@ pub(super) fn run(root: &Root, args: &Args) -> Result {
         Ok(Some(other)) => {
             return Err(Failure::say(Exit::Failed, format!("an answer to something else: {other:?}")));
         }
-        Err(error) => return Err(super::status::failed(&error)),
+        Err(error) => return Err(super::status::failed(&error, asked)),
     };
     match &args.textfile {
         Some(path) => textfile::write(path, &classic(&text))

@@ -4,9 +4,11 @@
 
 mod agent;
 mod areas;
+mod cgroup;
 mod check;
+mod compressor;
 mod doctor;
-mod exit;
+
 mod explain;
 mod manual;
 mod metrics;
@@ -26,9 +28,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-pub use exit::{Exit, Failure};
-
-use crate::root::Root;
+use crate::{exit, root::Root};
 
 /// Swap tiers per cgroup for stock Linux kernels
 #[derive(Debug, Parser)]
@@ -84,7 +84,7 @@ enum Command {
     /// Prints the manual page
     Man,
     #[command(hide = true)]
-    Pump,
+    Pump(pump::Args),
 }
 
 /// Reads the command line, runs the command, prints its error, returns its exit code.
@@ -93,10 +93,18 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            eprintln!("swaptier: {:#}", failure.error);
+            eprintln!("swaptier: {}", failure.text());
             failure.exit.into()
         }
     }
+}
+
+/// Runs a command line: what it prints, and how it ends.
+#[cfg(test)]
+pub(crate) fn said(line: &[String]) -> (String, exit::Result) {
+    output::heard::during(|| {
+        run(Cli::try_parse_from(line).map_err(|error| exit::Failure::new(exit::Exit::Usage, error))?)
+    })
 }
 
 fn run(cli: Cli) -> exit::Result {
@@ -121,6 +129,6 @@ fn run(cli: Cli) -> exit::Result {
         Command::Restore(args) => restore::run(&root, &args),
         Command::Completions(args) => manual::completions(&mut Cli::command(), &args),
         Command::Man => manual::man(Cli::command()),
-        Command::Pump => pump::run(&root),
+        Command::Pump(args) => pump::run(&root, &args),
     }
 }

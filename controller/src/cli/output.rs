@@ -1,6 +1,8 @@
 //! How commands print: whole texts at once, tables, JSON, colour. Knows nothing of what is printed; sizes are shown by
 //! the units of `swaptier_policies` themselves. Called by every command that prints.
 
+#![expect(clippy::disallowed_methods, reason = "the terminal's own words")]
+
 use std::{
     fmt::Display,
     io::{self, IsTerminal as _, Write as _},
@@ -24,10 +26,33 @@ pub(super) fn die_quietly_on_a_closed_pipe() {
 /// # Errors
 /// It could not be written: the disk behind a redirection is full.
 pub(super) fn say(text: &str) -> io::Result<()> {
+    #[cfg(test)]
+    if heard::take(text) {
+        return Ok(());
+    }
     die_quietly_on_a_closed_pipe();
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+/// What commands print on a thread that listens, for tests.
+#[cfg(test)]
+pub(super) mod heard {
+    use std::cell::RefCell;
+
+    thread_local! { static HEARD: RefCell<Option<String>> = const { RefCell::new(None) } }
+
+    pub(super) fn take(text: &str) -> bool {
+        HEARD.with_borrow_mut(|heard| heard.as_mut().map(|heard| heard.push_str(text)).is_some())
+    }
+
+    /// Does it, and returns what was printed meanwhile.
+    pub(in crate::cli) fn during<T>(act: impl FnOnce() -> T) -> (String, T) {
+        HEARD.set(Some(String::new()));
+        let done = act();
+        (HEARD.take().unwrap_or_default(), done)
+    }
 }
 
 /// Prints a value as JSON.
@@ -81,7 +106,7 @@ impl Paint {
     pub(super) fn of_stdout() -> Paint {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Paint { on: io::stdout().is_terminal() && !refused }
+        Paint { on: !cfg!(test) && io::stdout().is_terminal() && !refused }
     }
 
     /// `text` in this tone.
@@ -108,14 +133,14 @@ pub(super) enum Side {
 /// Rows under titles, each column as wide as its widest cell.
 #[derive(Clone, Debug)]
 pub(super) struct Table<const N: usize> {
-    titles: [(&'static str, Side); N],
+    titles: [(String, Side); N],
     rows: Vec<[String; N]>,
 }
 
 impl<const N: usize> Table<N> {
     /// A table without rows.
-    pub(super) fn new(titles: [(&'static str, Side); N]) -> Self {
-        Self { titles, rows: Vec::new() }
+    pub(super) fn new(titles: [(impl Into<String>, Side); N]) -> Self {
+        Self { titles: titles.map(|(title, side)| (title.into(), side)), rows: Vec::new() }
     }
 
     /// One more row.
@@ -132,7 +157,7 @@ impl<const N: usize> Table<N> {
     pub(super) fn render(&self, paint: Paint) -> String {
         let columns: Vec<usize> =
             (0..N).filter(|&n| n == 0 || self.rows.iter().any(|row| row[n] != UNKNOWN)).collect();
-        let titles = self.titles.map(|(title, _)| title.to_owned());
+        let titles = self.titles.clone().map(|(title, _)| title);
         let mut text = paint.tone(Tone::Strong, &self.line(&columns, &titles));
         text.push('\n');
         for row in &self.rows {
@@ -145,7 +170,7 @@ impl<const N: usize> Table<N> {
     fn line(&self, columns: &[usize], cells: &[String; N]) -> String {
         let cell = |&n: &usize| {
             let widest = self.rows.iter().map(|row| width(&row[n])).max().unwrap_or(0);
-            let room = widest.max(width(self.titles[n].0));
+            let room = widest.max(width(&self.titles[n].0));
             match self.titles[n].1 {
                 Side::Left => left(&cells[n], room, ""),
                 Side::Right => right(&cells[n], room, ""),

@@ -3,14 +3,15 @@
 
 use std::path::PathBuf;
 
-use swaptier_policies::{AreaView, Bytes, PolicySet};
+use swaptier_policies::PolicySet;
 
-use super::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 use crate::{
     config::{self, Config, ConfigError, Trust},
     journal::UndoError,
     root::Root,
     sense::{self, CgroupTree, SenseError, Sensed, SwapArea},
+    vswap::{self, Seen},
 };
 
 /// The settings in force.
@@ -25,33 +26,26 @@ pub(super) fn policies(root: &Root, config: &Config) -> Result<PolicySet, Failur
     PolicySet::load(&files).map_err(|faults| of_config(ConfigError::Invalid(faults)))
 }
 
-/// What the host's files say now, with what was noted of the swap areas of this configuration.
-pub(super) fn sensed_with_areas(root: &Root, config: &Config) -> Result<Sensed, Failure> {
-    let mut sensed = sensed(root)?;
-    sensed.areas = areas(root, config, &sensed.swaps)?;
-    Ok(sensed)
-}
-
 /// The swap areas that are on, with what was noted of them.
-pub(super) fn areas(root: &Root, config: &Config, swaps: &[SwapArea]) -> Result<Vec<AreaView>, Failure> {
-    let known = sense::areas::known(root, &state_dir(root, config)).map_err(|error| {
+pub(super) fn areas(root: &Root, config: &Config, swaps: &[SwapArea]) -> Result<Seen, Failure> {
+    let known = vswap::seen::known(root, &state_dir(root, config)).map_err(|error| {
         let exit = if error.is_permission() { Exit::NotPermitted } else { Exit::Failed };
         Failure::new(exit, error)
     })?;
-    let page = Bytes(rustix::param::page_size() as u64);
-    Ok(sense::areas::views(swaps, &known, |name| config.marks(name), page))
+    Ok(vswap::seen::see(root, swaps, &known, |name| config.marks(name)))
 }
 
 /// The same with those that the configuration asks for and that are not on yet.
-pub(super) fn configured_areas(root: &Root, config: &Config) -> Result<Vec<AreaView>, Failure> {
-    let swaps = sense::procfs::read_swaps(root).map_err(of_sense)?;
-    let mut areas = areas(root, config, &swaps)?;
+pub(super) fn configured_areas(root: &Root, config: &Config) -> Result<Seen, Failure> {
+    let swaps = sense::swaps::read(root).map_err(of_sense)?;
+    let mut seen = areas(root, config, &swaps)?;
+    let areas = &mut seen.views;
     for own in &config.areas {
-        if !areas.iter().any(|area| sense::areas::is_part_of(area, own.spec.name.as_str())) {
-            areas.push(sense::areas::intended(&own.spec));
+        if !areas.iter().any(|area| vswap::seen::is_part_of(area, own.spec.name.as_str())) {
+            areas.push(vswap::seen::intended(&own.spec));
         }
     }
-    Ok(areas)
+    Ok(seen)
 }
 
 /// What the host's files say now.
@@ -86,9 +80,10 @@ pub(super) fn of_undo(error: UndoError) -> Failure {
             Failure::new(Exit::NotPermitted, error)
         }
         UndoError::Unsafe { .. } => Failure::new(Exit::NotPermitted, error),
-        UndoError::Io { .. } | UndoError::Corrupt { .. } | UndoError::Broken { .. } => {
-            Failure::new(Exit::Failed, error)
-        }
+        UndoError::Io { .. }
+        | UndoError::Corrupt { .. }
+        | UndoError::Version { .. }
+        | UndoError::Broken { .. } => Failure::new(Exit::Failed, error),
     }
 }
 
@@ -106,7 +101,7 @@ fn of_sense(error: SenseError) -> Failure {
 fn all(failures: impl Iterator<Item = Failure>) -> Failure {
     let failures: Vec<Failure> = failures.collect();
     let exit = failures.first().map_or(Exit::Failed, |failure| failure.exit);
-    let messages: Vec<String> = failures.iter().map(|failure| format!("{:#}", failure.error)).collect();
+    let messages: Vec<String> = failures.iter().map(Failure::text).collect();
     Failure::say(exit, messages.join("\n"))
 }
 

@@ -8,12 +8,9 @@ use std::{
 
 use ratatui::layout::Size;
 
-use super::{
-    exit::{Exit, Failure, Result},
-    output::die_quietly_on_a_closed_pipe,
-    status::from_files,
-};
+use super::{output::die_quietly_on_a_closed_pipe, status::from_files};
 use crate::{
+    exit::{Exit, Failure, Result},
     recording::RecordingError,
     root::Root,
     serve::without_agent::Rows,
@@ -22,7 +19,8 @@ use crate::{
         paint::Look,
         plain,
         source::{Files, Recorded, Socket, Source, Want},
-        state::{Event, PACES, State, order::Sort},
+        state::{State, order::Sort},
+        update::{Event, PACES},
     },
 };
 

@@ -1,17 +1,22 @@
 //! `swaptier reload`, `close` and `open`: what is asked of the running agent in a word and answered in a line.
 
-use super::{
-    exit::{Exit, Failure, Result},
-    output::say,
-    writeback::PATIENCE,
+use std::{
+    ffi::OsString,
+    time::{Duration, SystemTime},
 };
+
+use super::{cgroup, output::say};
 use crate::{
+    exit::{Exit, Failure, Result},
     root::Root,
     serve::{
         client,
         protocol::{Answer, Ask},
     },
 };
+
+/// The agent does these at once, whatever else it does.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What `reload` takes.
 #[derive(Debug, clap::Args)]
@@ -25,7 +30,7 @@ pub(super) struct Reload {
 #[derive(Debug, clap::Args)]
 pub(super) struct Way {
     /// The cgroup, as a path below /sys/fs/cgroup
-    cgroup: String,
+    cgroup: OsString,
     /// Only prints the policy file that would be written or removed
     #[arg(long)]
     dry_run: bool,
@@ -36,15 +41,16 @@ pub(super) fn reload(root: &Root, args: &Reload) -> Result {
 }
 
 pub(super) fn close(root: &Root, args: &Way) -> Result {
-    ask(root, Ask::Close { cgroup: args.cgroup.clone(), dry_run: args.dry_run })
+    ask(root, Ask::Close { cgroup: cgroup::typed(root, &args.cgroup), dry_run: args.dry_run })
 }
 
 pub(super) fn open(root: &Root, args: &Way) -> Result {
-    ask(root, Ask::Open { cgroup: args.cgroup.clone(), dry_run: args.dry_run })
+    ask(root, Ask::Open { cgroup: cgroup::typed(root, &args.cgroup), dry_run: args.dry_run })
 }
 
 fn ask(root: &Root, ask: Ask) -> Result {
-    match client::ask(root, ask, PATIENCE).map_err(|error| super::status::failed(&error))? {
+    let asked = SystemTime::now();
+    match client::ask(root, ask, PATIENCE).map_err(|error| super::status::failed(&error, asked))? {
         None => Err(Failure::say(
             Exit::Failed,
             "no agent is running, and only it can do this: start `swaptier agent`",

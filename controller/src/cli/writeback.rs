@@ -1,14 +1,16 @@
 //! `swaptier writeback`: asks the running agent for one round.
 
-use std::time::Duration;
-
-use swaptier_policies::{Bytes, Seconds};
-
-use super::{
-    exit::{Exit, Failure, Result},
-    output::say,
+use std::{
+    ffi::OsString,
+    time::{Duration, SystemTime},
 };
+
+use serde_json::Value;
+use swaptier_policies::{Bytes, RoundReport, Seconds};
+
+use super::{cgroup, output::say};
 use crate::{
+    exit::{Exit, Failure, Result},
     root::Root,
     serve::{
         client,
@@ -22,7 +24,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(630);
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The cgroup, as a path below /sys/fs/cgroup; all below it is included
-    cgroup: String,
+    cgroup: OsString,
     /// Only as many as have been in zswap this long (10s, 5m, 2h); without it of any age
     #[arg(long, value_name = "AGE")]
     older_than: Option<Seconds>,
@@ -50,19 +52,20 @@ fn parse_amount(text: &str) -> std::result::Result<u64, String> {
 
 pub(super) fn run(root: &Root, args: &Args) -> Result {
     let ask = Ask::Writeback {
-        cgroup: args.cgroup.clone(),
+        cgroup: cgroup::typed(root, &args.cgroup),
         older_than: args.older_than.unwrap_or(Seconds(0)).0,
         pages: args.max,
         dialect: args.dialect.clone(),
         dry_run: args.dry_run,
     };
-    match client::ask(root, ask, PATIENCE).map_err(|error| super::status::failed(&error))? {
+    let asked = SystemTime::now();
+    match client::ask(root, ask, PATIENCE).map_err(|error| super::status::failed(&error, asked))? {
         None => Err(Failure::say(
             Exit::Failed,
             "no agent is running, and only it can write back: start `swaptier agent`",
         )),
         Some(Answer::Round { report }) if args.json => {
-            say(&format!("{report}\n"))?;
+            say(&format!("{}\n", Value::from(report.clone())))?;
             Ok(exit_of(&report))
         }
         Some(Answer::Round { report }) => {
@@ -78,22 +81,23 @@ pub(super) fn run(root: &Root, args: &Args) -> Result {
     }
 }
 
-/// A round that wrote nothing did nothing; one that the kernel refused, or the disk, failed, whatever it wrote before.
-fn exit_of(report: &serde_json::Value) -> Exit {
-    match (report["ended"].as_str(), report["written_pages"].as_u64()) {
-        (Some("refused" | "disk_failed"), _) => Exit::Failed,
-        (_, Some(0)) => Exit::Nothing,
+/// A round that wrote nothing did nothing; one that failed, failed, whatever it wrote before.
+fn exit_of(report: &RoundReport) -> Exit {
+    match (report.failure(), report.number("written_pages")) {
+        (Some(_), _) => Exit::Failed,
+        (None, Some(0)) => Exit::Nothing,
         _ => Exit::Done,
     }
 }
 
 /// One line a field.
-fn text(report: &serde_json::Value) -> String {
-    let line = |(name, value): (&String, &serde_json::Value)| {
+fn text(report: &RoundReport) -> String {
+    let line = |(name, value): (&String, &Value)| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         format!("{:24} {value}\n", name.replace('_', " "))
     };
-    report.as_object().map_or_else(|| format!("{report}\n"), |fields| fields.iter().map(line).collect())
+    let fields = Value::from(report.clone());
+    fields.as_object().into_iter().flatten().map(line).collect()
 }
 
 #[cfg(test)]
@@ -103,13 +107,16 @@ mod tests {
     #[test]
     fn the_exit_code_says_what_the_round_did() {
         let of = |ended: &str, written: u64| {
-            exit_of(&serde_json::json!({ "ended": ended, "written_pages": written }))
+            exit_of(&serde_json::json!({ "ended": ended, "written_pages": written }).into())
         };
         assert_eq!(of("target", 8), Exit::Done);
         assert_eq!(of("exhausted", 3), Exit::Done);
         assert_eq!(of("exhausted", 0), Exit::Nothing);
         assert_eq!(of("refused", 5), Exit::Failed);
         assert_eq!(of("disk_failed", 0), Exit::Failed);
+        assert_eq!(of("unsettled", 9), Exit::Failed);
+        assert_eq!(of("strayed", 64), Exit::Failed);
+        assert_eq!(of("a word of another version", 9), Exit::Failed);
     }
 
     #[test]

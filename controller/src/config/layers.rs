@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use rustix::fs::{FileType, OFlags, Stat};
-use swaptier_policies::{Fault, SourceFile, layer};
+use swaptier_policies::{Fault, Place, SourceFile, close, layer};
 
 use super::Config;
 use crate::root::{Root, RootError};
@@ -21,7 +21,7 @@ const FOLDERS: [&str; 3] = ["usr/lib/swaptier", "etc/swaptier", "run/swaptier"];
 
 /// The folders with the policy files, the weakest first, unless the configuration says others.
 pub const POLICY_DIRS: [&str; 3] =
-    ["/usr/lib/swaptier/policies.d", "/etc/swaptier/policies.d", "/run/swaptier/policies.d"];
+    ["/usr/lib/swaptier/policies.d", "/etc/swaptier/policies.d", close::FOLDER];
 
 /// The most one file may hold: a policy is a page of text.
 const MOST: u64 = 1 << 20;
@@ -151,11 +151,12 @@ fn check_folder(root: &Root, trust: Trust, dir: &str) -> Result<(), ConfigError>
 /// Reads one file, after looking at who may have written it. A link to `/dev/null` reads as empty.
 fn read_trusted(root: &Root, trust: Trust, path: &str) -> Result<SourceFile, ConfigError> {
     let name = root.host_path(path).display().to_string();
+    let place = Place::File(format!("/{}", path.trim_start_matches('/')));
     if let (_, Some(target)) = root.inspect(path)? {
         let why =
             format!("it is a link to {target}; only a link to /dev/null, which masks the file, is taken");
         refuse(root, path, (target != "/dev/null").then_some(why))?;
-        return Ok(SourceFile { name, text: String::new() });
+        return Ok(SourceFile { name, place, text: String::new() });
     }
     // What is opened is looked at again: it may have been exchanged. A pipe must not make us wait.
     let fd = root.open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK)?;
@@ -169,7 +170,7 @@ fn read_trusted(root: &Root, trust: Trust, path: &str) -> Result<SourceFile, Con
     refuse(root, path, (bytes.len() as u64 > MOST).then(|| format!("it is longer than {MOST} bytes")))?;
     let text = String::from_utf8(bytes)
         .or_else(|_| refuse(root, path, Some("it is not UTF-8".to_owned())).map(|()| String::new()))?;
-    Ok(SourceFile { name, text })
+    Ok(SourceFile { name, place, text })
 }
 
 fn stat(root: &Root, path: &str, fd: &std::os::fd::OwnedFd) -> Result<Stat, ConfigError> {

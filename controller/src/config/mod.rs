@@ -10,14 +10,15 @@ use swaptier_policies::{Bytes, Fault, Marks, Pages, Seconds, SourceFile};
 pub use area::{AreaConfig, MemoryBudget};
 pub use layers::{ConfigError, POLICY_DIRS, Trust, load, policy_files, source};
 pub use record::{LEAST_FILE, MOST_FILE, RecordConfig};
+pub use zswap::ZswapSettings;
 
-use crate::act::zswap_params::ZswapSettings;
 use read::{Reader, Table};
 
 mod area;
 mod layers;
 mod read;
 mod record;
+mod zswap;
 
 #[cfg(test)]
 mod tests;
@@ -105,7 +106,24 @@ pub struct MapConfig {
     pub reserve: Option<u64>,
     /// When it is measured how long swap-ins take.
     pub time_swap_ins: TimeSwapIns,
+    /// What becomes of the map, and of the probes that keep it right, when the agent is stopped in order.
+    pub keep: Keep,
 }
+
+/// For how long the map of an agent that was stopped in order is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Keep {
+    /// While the service is restarted, by the service manager; without one that does so it is taken away.
+    #[default]
+    Restart,
+    /// Until `swaptier restore`: the probes go on.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+const KEEP: [(&str, Keep); 3] =
+    [("restart", Keep::Restart), ("always", Keep::Always), ("never", Keep::Never)];
 
 /// When swap-ins are timed, which costs two programs more for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -200,7 +218,7 @@ impl Config {
             agent: agent(&mut reader, &top),
             map: map(&mut reader, &top),
             writeback: writeback(&mut reader, &top),
-            zswap: zswap(&mut reader, &top),
+            zswap: zswap::zswap(&mut reader, &top),
             record: record::record(&mut reader, &top),
             areas: area::areas(&mut reader, &top),
             socket: socket(&mut reader, &top),
@@ -233,13 +251,14 @@ fn agent(reader: &mut Reader<'_>, top: &Table<'_>) -> AgentConfig {
 }
 
 fn map(reader: &mut Reader<'_>, top: &Table<'_>) -> MapConfig {
-    let known = ["slots", "reserve", "time_swap_ins"];
+    let known = ["slots", "reserve", "time_swap_ins", "keep"];
     let Some(table) = reader.table(top, "map", &known) else { return MapConfig::default() };
     MapConfig {
         // Up to 16 TiB of swap at 4 KiB a page.
         slots: reader.integer(&table, "slots", 512..=1 << 32),
         reserve: reader.integer(&table, "reserve", 1..=1 << 20),
         time_swap_ins: reader.word(&table, "time_swap_ins", &TIME_SWAP_INS).unwrap_or_default(),
+        keep: reader.word(&table, "keep", &KEEP).unwrap_or_default(),
     }
 }
 
@@ -252,25 +271,6 @@ fn writeback(reader: &mut Reader<'_>, top: &Table<'_>) -> WritebackConfig {
     take(&mut writeback.max_pages_per_round, pages.map(Pages));
     take(&mut writeback.deadline, seconds(reader, &table, "deadline", 600));
     writeback
-}
-
-fn zswap(reader: &mut Reader<'_>, top: &Table<'_>) -> ZswapSettings {
-    let known = ["enabled", "max_pool_percent", "accept_threshold_percent", "shrinker_enabled", "compressor"];
-    let Some(table) = reader.table(top, "zswap", &known) else { return ZswapSettings::default() };
-    let mut percent =
-        |key| reader.integer(&table, key, 1..=100).and_then(|percent| u8::try_from(percent).ok());
-    ZswapSettings {
-        max_pool_percent: percent("max_pool_percent"),
-        accept_threshold_percent: percent("accept_threshold_percent"),
-        compressor: reader.text(
-            &table,
-            "compressor",
-            "the name of a compressor such as \"lz4\"",
-            is_plain_name,
-        ),
-        shrinker_enabled: reader.flag(&table, "shrinker_enabled"),
-        enabled: reader.flag(&table, "enabled"),
-    }
 }
 
 fn socket(reader: &mut Reader<'_>, top: &Table<'_>) -> SocketConfig {
@@ -319,9 +319,4 @@ fn is_absolute(path: &str) -> bool {
 fn is_group(name: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '\\');
     !name.is_empty() && name.len() < 256 && name.chars().all(is_plain)
-}
-
-fn is_plain_name(name: &str) -> bool {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-    !name.is_empty() && name.len() < 32 && name.chars().all(is_plain)
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::fake::FakeRoot;
 
 fn parse(text: &str) -> Result<Config, Vec<String>> {
-    let source = SourceFile { name: "swaptier.toml".into(), text: text.into() };
+    let source = SourceFile::text("swaptier.toml", text);
     Config::parse(&source).map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 
@@ -38,6 +38,7 @@ fn every_key_lands_in_its_own_field() {
         slots = 1048576
         reserve = 64
         time_swap_ins = "always"
+        keep = "never"
         [writeback]
         dialect = "gate"
         max_pages_per_round = 4096
@@ -68,7 +69,12 @@ fn every_key_lands_in_its_own_field() {
             policy_dirs: vec!["/srv/a".into(), "/srv/b".into()],
             journal: Bytes(8 << 20),
         },
-        map: MapConfig { slots: Some(1_048_576), reserve: Some(64), time_swap_ins: TimeSwapIns::Always },
+        map: MapConfig {
+            slots: Some(1_048_576),
+            reserve: Some(64),
+            time_swap_ins: TimeSwapIns::Always,
+            keep: Keep::Never,
+        },
         writeback: WritebackConfig {
             dialect: DialectChoice::Gate,
             max_pages_per_round: Pages(4096),
@@ -105,7 +111,7 @@ fn a_mistake_is_told_with_its_place_and_what_was_meant() {
         ("[agnet]\n", "1:2: unknown key `agnet`\n  help: did you mean `agent`?"),
         (
             "[map]\n  \"colour\" = 1\n",
-            "2:3: unknown key `colour` in `[map]`\n  help: known here: `slots`, `reserve`, `time_swap_ins`",
+            "2:3: unknown key `colour` in `[map]`\n  help: known here: `slots`, `reserve`, `time_swap_ins`, `keep`",
         ),
         ("[agent]\ntick = 1\n", "2:8: `agent.tick` must be a time such as \"1s\", not integer"),
         ("[agent]\ntick = \"2m\"\n", "2:8: `tick` must be from 1s to 1m, not 2m"),

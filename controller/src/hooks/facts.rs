@@ -3,15 +3,14 @@
 
 use std::{collections::BTreeMap, path::Path, sync::OnceLock};
 
-use btf_rs::{Btf, Struct, Type};
-
 use super::HookError;
+use super::btf::{Btf, Kind, Type};
 
 /// The kernel's own type information.
 const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Functions the probes may be attached to, on any kernel, or whose presence tells how others are called.
-pub const FUNCTIONS: [&str; 21] = [
+pub const FUNCTIONS: [&str; 22] = [
     "memory_current_read",
     "shrink_worker",
     "shrink_memcg_cb",
@@ -28,6 +27,7 @@ pub const FUNCTIONS: [&str; 21] = [
     "swap_writeout",
     "swap_writepage",
     "__swap_writepage",
+    "__swap_writeout",
     "folio_alloc_swap",
     "__mem_cgroup_try_charge_swap",
     "add_to_swap_cache",
@@ -69,10 +69,11 @@ pub struct Facts {
 }
 
 /// Global of the probes ← path of the member: structure, then members, through anonymous ones.
-const OFFSETS: [(&str, &str, &[&str]); 18] = [
+const OFFSETS: [(&str, &str, &[&str]); 19] = [
     ("ZSWAP_ENTRY_LRU", "zswap_entry", &["lru"]),
     ("ZSWAP_ENTRY_SWPENTRY", "zswap_entry", &["swpentry"]),
     ("ZSWAP_ENTRY_LENGTH", "zswap_entry", &["length"]),
+    ("ZSWAP_ENTRY_OBJCG", "zswap_entry", &["objcg"]),
     ("MEM_CGROUP_ID", "mem_cgroup", &["id", "id"]),
     ("MEM_CGROUP_CSS", "mem_cgroup", &["css"]),
     ("MEM_CGROUP_CGROUP", "mem_cgroup", &["css", "cgroup"]),
@@ -90,8 +91,8 @@ const OFFSETS: [(&str, &str, &[&str]); 18] = [
     ("XA_NODE_SLOTS", "xa_node", &["slots"]),
 ];
 
-/// Members that older kernels call otherwise.
-const OLDER_NAMES: [(&str, &[&str]); 1] = [("FOLIO_NR_PAGES", &["_folio_nr_pages"])];
+/// Members that other kernels have elsewhere: where else they are looked for, in this order.
+const OTHER_PLACES: [(&str, &[&str]); 1] = [("FOLIO_NR_PAGES", &["_folio_nr_pages"])];
 
 /// Global of the probes ← the structure whose BTF id it is.
 const STRUCTURES: [(&str, &str); 3] =
@@ -100,7 +101,10 @@ const STRUCTURES: [(&str, &str); 3] =
 /// The kernel's function that gives an address a type (kernel/bpf/helpers.c).
 const CAST: &str = "bpf_rdonly_cast";
 
-/// The facts of the kernel that runs, read once: an index of a hundred thousand types is made for it.
+/// Names that are looked up by themselves.
+const OTHERS: [&str; 2] = ["pageflags", CAST];
+
+/// The facts of the kernel that runs, read once: a hundred thousand types are walked for it.
 ///
 /// # Errors
 /// No BTF, or a structure member is missing.
@@ -114,26 +118,31 @@ pub fn running() -> Result<&'static Facts, HookError> {
 }
 
 fn read_facts(path: &Path) -> Result<Facts, HookError> {
-    let btf = Btf::from_file(path).map_err(|source| HookError::Btf { path: path.to_owned(), source })?;
+    let unread = |why: String| HookError::Btf { path: path.to_owned(), why };
+    let bytes = std::fs::read(path).map_err(|error| unread(error.to_string()))?;
+    let structures = OFFSETS.iter().map(|(_, structure, _)| *structure);
+    let names = structures.chain(STRUCTURES.iter().map(|(_, name)| *name)).chain(FUNCTIONS).chain(OTHERS);
+    let btf = Btf::parse(bytes, names).map_err(|error| unread(error.to_string()))?;
     let functions =
         FUNCTIONS.iter().filter_map(|name| Some(((*name).to_owned(), prototype(&btf, name)?))).collect();
     let mut globals = BTreeMap::new();
     for (global, structure, members) in OFFSETS {
-        let older = OLDER_NAMES.iter().find(|(name, _)| *name == global).map(|(_, members)| *members);
-        let offset = member_offset(&btf, structure, members)
-            .or_else(|| member_offset(&btf, structure, older?))
+        let others = OTHER_PLACES.iter().filter(|(name, _)| *name == global).map(|(_, members)| *members);
+        let offset = std::iter::once(members)
+            .chain(others)
+            .find_map(|members| member_offset(&btf, structure, members))
             .ok_or_else(|| HookError::Member(format!("{structure}.{}", members.join("."))))?;
         globals.insert(global, offset);
     }
     for (global, structure) in STRUCTURES {
-        let id = id(&btf, structure, |found| matches!(found, Type::Struct(body) if !body.members.is_empty()));
+        let id = self::structure(&btf, structure).map(|found| found.id);
         globals.insert(global, id.ok_or_else(|| HookError::Member(format!("struct {structure}")))?);
     }
-    let size = structure(&btf, "xarray").map(|found| found.size() as u32);
+    let size = structure(&btf, "xarray").map(|found| found.size());
     globals.insert("XARRAY_SIZE", size.ok_or_else(|| HookError::Member("struct xarray".into()))?);
     let slots = elements(&btf, "xa_node", "slots").filter(|slots| slots.is_power_of_two());
     globals.insert("XA_SLOTS", slots.ok_or_else(|| HookError::Member("xa_node.slots[]".into()))?);
-    let cast = id(&btf, CAST, |found| matches!(found, Type::Func(_)));
+    let cast = function(&btf, CAST).map(|found| found.id);
     let cast = cast.ok_or_else(|| HookError::Member(format!("{CAST}()")))?;
     let head = enumerator(&btf, "pageflags", "PG_head");
     globals.insert("PG_HEAD", head.ok_or_else(|| HookError::Member("enum pageflags.PG_head".into()))?);
@@ -143,87 +152,57 @@ fn read_facts(path: &Path) -> Result<Facts, HookError> {
     Ok(Facts { functions, globals, cast })
 }
 
+fn function<'a>(btf: &'a Btf, name: &str) -> Option<Type<'a>> {
+    btf.named(name).find(|found| found.kind == Kind::Func)
+}
+
 fn prototype(btf: &Btf, name: &str) -> Option<Prototype> {
-    let function = btf.resolve_types_by_name(name).ok()?.into_iter().find_map(|found| match found {
-        Type::Func(function) => Some(function),
-        _ => None,
-    })?;
-    let Type::FuncProto(proto) = btf.resolve_chained_type(&function).ok()? else { return None };
-    let parameters = proto.parameters.iter().map(|each| btf.resolve_name(each).unwrap_or_default()).collect();
-    let returns = match proto.return_type_id() {
+    let proto = btf.get(function(btf, name)?.leads_to()).filter(|found| found.kind == Kind::FuncProto)?;
+    let parameters = proto.parameters().map(str::to_owned).collect();
+    let returns = match proto.leads_to() {
         0 => Returns::Void,
-        id => match plain(btf, btf.resolve_type_by_id(id).ok()?)? {
-            Type::Int(int) if int.is_bool() => Returns::Bool,
-            Type::Int(_) | Type::Enum(_) => Returns::Int,
+        id => match btf.plain(id)? {
+            int if int.is_bool() => Returns::Bool,
+            other if matches!(other.kind, Kind::Int | Kind::Enum) => Returns::Int,
             _ => Returns::Other,
         },
     };
     Some(Prototype { parameters, returns })
 }
 
-fn id(btf: &Btf, name: &str, is_meant: impl Fn(&Type) -> bool) -> Option<u32> {
-    let ids = btf.resolve_ids_by_name(name).ok()?;
-    ids.into_iter().find(|id| btf.resolve_type_by_id(*id).is_ok_and(|found| is_meant(&found)))
-}
-
-/// The type behind typedefs and qualifiers.
-fn plain(btf: &Btf, mut found: Type) -> Option<Type> {
-    loop {
-        found = match &found {
-            Type::Typedef(inner) => btf.resolve_chained_type(inner).ok()?,
-            Type::Const(inner) | Type::Volatile(inner) => btf.resolve_chained_type(inner).ok()?,
-            _ => return Some(found),
-        };
-    }
-}
-
 /// The structure of this name that has members.
-fn structure(btf: &Btf, name: &str) -> Option<Struct> {
-    btf.resolve_types_by_name(name).ok()?.into_iter().find_map(|found| match found {
-        Type::Struct(body) if !body.members.is_empty() => Some(body),
-        _ => None,
-    })
+fn structure<'a>(btf: &'a Btf, name: &str) -> Option<Type<'a>> {
+    btf.named(name).find(|found| found.kind == Kind::Struct && found.has_members())
 }
 
 /// Elements of a member that is an array.
 fn elements(btf: &Btf, structure: &str, member: &str) -> Option<u32> {
-    let (_, Type::Array(array)) = descend(btf, &Type::Struct(self::structure(btf, structure)?), member)?
-    else {
-        return None;
-    };
-    Some(array.len() as u32)
+    descend(btf, self::structure(btf, structure)?, member)?.1.elements()
 }
 
 /// Byte offset of `structure.a.b…`; anonymous members are looked through.
 fn member_offset(btf: &Btf, structure: &str, members: &[&str]) -> Option<u32> {
-    let (mut found, mut bits) = (Type::Struct(self::structure(btf, structure)?), 0);
+    let mut bits = 0;
+    let mut inside = self::structure(btf, structure);
     for member in members {
-        let (offset, next) = descend(btf, &found, member)?;
+        let (offset, next) = descend(btf, inside?, member)?;
         bits += offset;
-        found = next;
+        inside = Some(next);
     }
     (bits % 8 == 0).then_some(bits / 8)
 }
 
-fn descend(btf: &Btf, found: &Type, wanted: &str) -> Option<(u32, Type)> {
-    let (Type::Struct(body) | Type::Union(body)) = found else { return None };
-    body.members.iter().find_map(|member| {
-        let inner = plain(btf, btf.resolve_chained_type(member).ok()?);
-        match btf.resolve_name(member).unwrap_or_default().as_str() {
-            "" => descend(btf, &inner?, wanted).map(|(bits, next)| (member.bit_offset() + bits, next)),
-            name if name == wanted => Some((member.bit_offset(), inner?)),
+fn descend<'a>(btf: &'a Btf, found: Type<'a>, wanted: &str) -> Option<(u32, Type<'a>)> {
+    found.members().find_map(|member| {
+        let inner = btf.plain(member.id);
+        match member.name {
+            "" => descend(btf, inner?, wanted).map(|(bits, next)| (member.bit + bits, next)),
+            name if name == wanted => Some((member.bit, inner?)),
             _ => None,
         }
     })
 }
 
 fn enumerator(btf: &Btf, name: &str, wanted: &str) -> Option<u32> {
-    btf.resolve_types_by_name(name).ok()?.into_iter().find_map(|found| match found {
-        Type::Enum(body) => body
-            .members
-            .iter()
-            .find(|member| btf.resolve_name(*member).is_ok_and(|name| name == wanted))
-            .map(btf_rs::EnumMember::val),
-        _ => None,
-    })
+    btf.named(name).find_map(|found| found.values().find(|(name, _)| *name == wanted)).map(|(_, value)| value)
 }

@@ -1,7 +1,7 @@
 //! The pins: which sets of links are in the folder, and which of them a new agent may take over.
 //!
 //! ```text
-//! /sys/fs/bpf/swaptier/v3/        one for each layout of the maps
+//! /sys/fs/bpf/swaptier/v5/        one for each layout of the maps
 //!     CONTROL, FRAMES, …          the maps
 //!     links-<build>/              one pin for each attached program: the set is complete
 //!     attaching/                  a set that is not complete; renamed when it is

@@ -21,8 +21,10 @@ use swaptier_common::{
 
 use super::{
     HookError,
+    before::Trees,
     coverage::{At, Attach, Coverage, cover},
     facts::{self, Facts},
+    handover,
     links::{Pinned, Sets},
     misses::recursion_misses,
     preempt::Preemption,
@@ -84,6 +86,8 @@ pub struct Loaded {
     build: u64,
     pins: PathBuf,
     coverage: Coverage,
+    /// The object of the program that walks zswap's trees, where nothing else was loaded.
+    beside: Option<Ebpf>,
 }
 
 /// Where the map comes from.
@@ -95,6 +99,16 @@ pub enum Origin {
     Adopted,
     /// A dead agent's of another build: its programs stay until those of this build are attached.
     TakenOver,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Origin::New => "new, it begins now",
+            Origin::Adopted => "that of the agent before, kept up to date meanwhile",
+            Origin::TakenOver => "that of the agent before, of another build; its probes are replaced",
+        })
+    }
 }
 
 /// One program as the kernel runs it.
@@ -136,10 +150,12 @@ impl Hooks {
         let btf = Btf::from_sys_fs().map_err(|source| HookError::Object(source.into()))?;
         let build = self.build(facts, zswap, &coverage);
         let (sets, pins) = (Sets::below(&self.pins), self.pins.clone());
+        remove_other_layouts(&self.pins)?;
         let is_kept = sets.is_any_complete() && has_maps(&self.pins, self.directory_pages);
         if is_kept && let Some(links) = sets.adopt(build, &coverage.attach) {
             let (adopted, copies) = (programs_of(&links), Vec::new());
-            return Ok(Loaded { copies, links, adopted, origin: Origin::Adopted, build, pins, coverage });
+            let (origin, beside) = (Origin::Adopted, None);
+            return Ok(Loaded { copies, links, adopted, origin, build, pins, coverage, beside });
         }
         if !is_kept {
             remove_pins(&self.pins)?;
@@ -148,7 +164,8 @@ impl Hooks {
         fault::point("load.folder");
         let origin = if is_kept { Origin::TakenOver } else { Origin::New };
         let (copies, links, adopted) = (Vec::new(), Vec::new(), Vec::new());
-        let mut loaded = Loaded { copies, links, adopted, origin, build, pins, coverage };
+        let beside = None;
+        let mut loaded = Loaded { copies, links, adopted, origin, build, pins, coverage, beside };
         let copies = if self.preemption > Preemption::Never { COPIES.as_slice() } else { [ALONE].as_slice() };
         for (nth, copy) in copies.iter().enumerate() {
             let left = copies.len() - nth;
@@ -203,6 +220,22 @@ impl Hooks {
             loader.map_pin_path(map, self.pins.join(map));
         }
         loader.load(&with_casts(OBJECT, facts.cast)).map_err(HookError::Object)
+    }
+
+    /// The program that walks zswap's trees, on the maps of these probes; `None` where this kernel shows no trees.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn trees<'a>(&self, loaded: &'a mut Loaded) -> Result<Option<Trees<'a>>, HookError> {
+        let zswap = symbols::zswap()?;
+        if zswap.trees == 0 {
+            return Ok(None);
+        }
+        if loaded.copies.is_empty() && loaded.beside.is_none() {
+            let btf = Btf::from_sys_fs().map_err(|source| HookError::Object(source.into()))?;
+            loaded.beside = Some(self.object(facts::running()?, zswap, (ALONE, [1, 1]), &btf)?);
+        }
+        loaded.copies.first_mut().or(loaded.beside.as_mut()).map(Trees::load).transpose()
     }
 
     /// Names what is loaded: programs that differ in nothing have the same number.
@@ -308,7 +341,7 @@ impl Loaded {
         drop(self);
         fault::point("stop.detached");
         if let Err(error) = remove_pins(&pins) {
-            tracing::warn!(%error, "maps stay pinned");
+            tracing::warn!(%error, "the shadow map stays pinned, and takes memory until `swaptier restore` removes it: {error}");
         }
         fault::point("stop.unpinned");
     }
@@ -387,15 +420,34 @@ fn programs_of(links: &[Pinned]) -> Vec<(usize, ProgramFd, u32)> {
 /// # Errors
 /// The folder is there and cannot be removed.
 pub fn remove_pins(pins: &Path) -> Result<(), HookError> {
-    match fs::remove_dir_all(pins) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(HookError::PinFolder { path: pins.to_owned(), source: error });
+    // What a successor began to take from the service manager is as much a dead agent's.
+    for path in [pins.to_owned(), pins.with_file_name(handover::TAKING)] {
+        match fs::remove_dir_all(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(HookError::PinFolder { path, source });
+            }
+            _ => {}
         }
-        _ => {}
     }
+    remove_other_layouts(pins)?;
     if let Some(parent) = pins.parent() {
-        // Another layout's folder may be in it.
+        // Whatever else somebody put there stays.
         let _not_empty = fs::remove_dir(parent);
+    }
+    Ok(())
+}
+
+/// Removes the pins of agents whose maps had another layout: this one cannot read them, and their probes would run for ever.
+fn remove_other_layouts(pins: &Path) -> Result<(), HookError> {
+    let is_layout = |path: &PathBuf| {
+        let version = path.file_name().and_then(|name| name.to_str()?.strip_prefix('v'));
+        version.is_some_and(|version| version.parse::<u32>().is_ok()) && path != pins
+    };
+    let entries = pins.parent().and_then(|parent| fs::read_dir(parent).ok()).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()).filter(is_layout) {
+        let shown = path.display();
+        tracing::info!(path = %shown, "the probes of an agent with another map are taken away: {shown}");
+        fs::remove_dir_all(&path).map_err(|source| HookError::PinFolder { path, source })?;
     }
     Ok(())
 }
@@ -403,6 +455,24 @@ pub fn remove_pins(pins: &Path) -> Result<(), HookError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pins_of_another_layout_go_and_nothing_else() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folders = ["v4/links-0", "v5/links-1", "v6", "vault", "other"].map(|name| home.path().join(name));
+        folders.iter().for_each(|folder| fs::create_dir_all(folder).expect("made"));
+        remove_other_layouts(&home.path().join("v5")).expect("removed");
+        assert_eq!(folders.map(|folder| folder.exists()), [false, true, false, true, true]);
+    }
+
+    #[test]
+    fn what_a_dead_successor_began_to_take_goes_with_the_pins() {
+        let bpffs = tempfile::tempdir().expect("a folder");
+        let home = bpffs.path().join("swaptier");
+        fs::create_dir_all(home.join("taking/v5/links-0")).expect("made");
+        remove_pins(&home.join("v5")).expect("removed");
+        assert!(!home.exists(), "pins of nobody stay");
+    }
 
     #[test]
     fn each_cast_becomes_a_call_of_the_kernel() {

@@ -1,11 +1,20 @@
 //! The kernel side of the shadow map, seen from user space: which functions to watch on this kernel, where the
 //! members of its structures are, loading, attaching, and how many events the kernel skipped.
 //!
-//! `facts` reads BTF, `symbols` addresses, `coverage` decides (pure), `load` acts, `links` keeps what is attached for the
-//! next agent, `timer` times swap-ins while somebody looks. What the probes write is read by `map`.
+//! `facts` reads BTF (`btf` is its form), `symbols` addresses, `coverage` decides (pure), `load` acts, `links` keeps what is
+//! attached for the next agent, `handover` gives it to the service manager meanwhile, `timer` times swap-ins while somebody
+//! looks, `before` asks zswap's trees what was there when all this began. What the probes write is read by `map`.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "BTF, kallsyms and bpffs are the running kernel's: below another root there are no probes"
+)]
+
+mod before;
+mod btf;
 pub mod coverage;
 pub mod facts;
+pub mod handover;
 mod links;
 pub mod load;
 mod misses;
@@ -15,6 +24,7 @@ mod timer;
 
 use std::path::PathBuf;
 
+pub use before::Trees;
 pub use load::{Hooks, Loaded, Origin};
 pub use preempt::{Preemption, preemption};
 pub use timer::Timer;
@@ -23,12 +33,12 @@ pub use timer::Timer;
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
     /// The kernel's type information could not be read.
-    #[error("{path}: {source}; the probes need the kernel's BTF (CONFIG_DEBUG_INFO_BTF)")]
+    #[error("{path}: {why}; the probes need the kernel's BTF (CONFIG_DEBUG_INFO_BTF)")]
     Btf {
         /// The file.
         path: PathBuf,
-        /// What the reader said.
-        source: btf_rs::Error,
+        /// What is wrong.
+        why: String,
     },
     /// The kernel has no structure member the probes must read.
     #[error("this kernel's BTF has no `{0}`: it keeps swap in a way the probes do not know")]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{Change, Fate, Undo, restore};
+use super::{Change, Undo, Undone, restore};
 use crate::fake::FakeRoot;
-use crate::root::{CGROUP_ROOT, cgroup_file};
+use crate::root::{CGROUP_ROOT, cgroup_file, change::Write as _};
 
 /// Files of two cgroups and of the host, with what they say at first.
 const FILES: [(&str, &str); 4] = [
@@ -54,7 +54,7 @@ struct World {
 impl World {
     fn new() -> World {
         let fake = FakeRoot::host();
-        let ids = ["a", "b"].map(|name| (cgroup_file(name, ""), fake.cgroup(name))).into();
+        let ids = ["a", "b"].map(|name| (cgroup_file(name, "").to_string(), fake.cgroup(name))).into();
         let mut world = World { fake, undo: None, ids };
         world.restart();
         world
@@ -75,7 +75,7 @@ impl World {
         let old = self.fake.read(path);
         let id = self.ids.iter().find(|(dir, _)| path.starts_with(*dir)).map(|(_, id)| *id);
         assert_eq!(id.is_some(), path.starts_with(CGROUP_ROOT));
-        let change = Change::file(path, id, old.clone(), VALUES[value], "law");
+        let change = Change::file(path, id, old.clone(), VALUES[value], &swaptier_policies::Asker::Settings);
         (self.undo().note(&[change]).unwrap()[0], old)
     }
 
@@ -127,7 +127,7 @@ proptest! {
         for (path, first) in FILES {
             prop_assert_eq!(world.fake.read(path), first, "{} after {:?}", path, report);
         }
-        prop_assert!(report.items.iter().all(|item| item.fate != Fate::Foreign), "{:?}", report);
+        prop_assert!(report.items.iter().all(|item| item.fate != Undone::Foreign), "{:?}", report);
         prop_assert_eq!(world.undo().pending().count(), 0);
     }
 

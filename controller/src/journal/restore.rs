@@ -1,4 +1,5 @@
-//! Giving back what was changed: newest change first, and only where the file still says what we wrote.
+//! Giving back what was changed: values of the whole host first, newest change first, and only where the file still
+//! says what we wrote.
 //!
 //! Lives here: the comparison before each write and the report. What is pending is `undo.rs`'s. Callers: the agent when
 //! it stops, `swaptier restore`, and the guardian of a write-back round.
@@ -16,7 +17,10 @@ use serde::{Deserialize, Serialize};
 use super::record::{Change, Kind, is_same_value};
 use super::undo::Undo;
 use crate::fault;
-use crate::root::{CGROUP_ROOT, CgroupDir, Root, RootError};
+use crate::root::{
+    CgroupDir, FilePath, Root, RootError,
+    change::{Make as _, Write as _},
+};
 
 /// What became of every pending change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +33,7 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// The file or directory, relative to the root.
-    pub path: String,
+    pub path: FilePath,
     /// The value before us: what is written back.
     pub old: String,
     /// The value we wrote.
@@ -38,13 +42,13 @@ pub struct Item {
     pub current: Option<String>,
     /// What became of it.
     #[serde(flatten)]
-    pub fate: Fate,
+    pub fate: Undone,
 }
 
 /// What became of a pending change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fate", rename_all = "snake_case")]
-pub enum Fate {
+pub enum Undone {
     /// The old value is back (or, in a dry run, would be written).
     Restored,
     /// The old value was there already.
@@ -62,13 +66,13 @@ pub enum Fate {
 
 impl Report {
     /// How many items had the fate that `is` accepts.
-    pub fn count(&self, is: impl Fn(&Fate) -> bool) -> usize {
+    pub fn count(&self, is: impl Fn(&Undone) -> bool) -> usize {
         self.items.iter().filter(|item| is(&item.fate)).count()
     }
 
     /// Nothing failed. Foreign values are no failure: they are somebody's wish.
     pub fn is_complete(&self) -> bool {
-        self.count(|fate| matches!(fate, Fate::Failed { .. })) == 0
+        self.count(|fate| matches!(fate, Undone::Failed { .. })) == 0
     }
 }
 
@@ -77,13 +81,21 @@ impl fmt::Display for Item {
         let Item { path, old, new, current, fate } = self;
         let current = current.as_deref().unwrap_or("?");
         match fate {
-            Fate::Restored => write!(f, "restored /{path}: {current} -> {old}"),
-            Fate::Already => write!(f, "already  /{path}: {old}"),
-            Fate::Foreign => {
+            // A directory of ours has no value.
+            Undone::Restored if old.is_empty() && new.is_empty() => write!(f, "removed  /{path}"),
+            Undone::Foreign if old.is_empty() && new.is_empty() => {
+                write!(f, "foreign  /{path}: not of our name; left alone")
+            }
+            Undone::Failed { error } if old.is_empty() && new.is_empty() => {
+                write!(f, "failed   /{path}: {error}")
+            }
+            Undone::Restored => write!(f, "restored /{path}: {current} -> {old}"),
+            Undone::Already => write!(f, "already  /{path}: {old}"),
+            Undone::Foreign => {
                 write!(f, "foreign  /{path}: {current}, we wrote {new}; left alone (before us: {old})")
             }
-            Fate::Gone => write!(f, "gone     /{path}"),
-            Fate::Failed { error } => write!(f, "failed   /{path}: {error} (before us: {old})"),
+            Undone::Gone => write!(f, "gone     /{path}"),
+            Undone::Failed { error } => write!(f, "failed   /{path}: {error} (before us: {old})"),
         }
     }
 }
@@ -100,15 +112,16 @@ pub fn restore_where(
     dry_run: bool,
     chosen: impl Fn(&Change) -> bool,
 ) -> Report {
-    let records: Vec<(u64, Change)> =
+    let mut records: Vec<(u64, Change)> =
         undo.records().rev().filter(|(_, c)| chosen(c)).map(|(seq, c)| (seq, c.clone())).collect();
+    records.sort_by_key(|(_, change)| !is_of_the_host(change));
     let mut pass = Pass::new(root, dry_run);
     let mut report = Report::default();
     fault::point("restore.begun");
     for (seq, change) in records {
         let item = pass.give_back(&change);
         fault::point("restore.written");
-        if !dry_run && !matches!(item.fate, Fate::Failed { .. }) {
+        if !dry_run && !matches!(item.fate, Undone::Failed { .. }) {
             undo.done(&[seq]);
             fault::point("restore.marked");
         }
@@ -120,7 +133,14 @@ pub fn restore_where(
 /// What giving back `changes` (oldest first, from [`Undo::peek`]) would do: a dry run beside a running agent.
 pub fn preview(root: &Root, changes: &[Change]) -> Report {
     let mut pass = Pass::new(root, true);
-    Report { items: changes.iter().rev().map(|change| pass.give_back(change)).collect() }
+    let mut changes: Vec<&Change> = changes.iter().rev().collect();
+    changes.sort_by_key(|change| !is_of_the_host(change));
+    Report { items: changes.into_iter().map(|change| pass.give_back(change)).collect() }
+}
+
+/// A value of the whole host: a pool limit of zero refuses every store there is, so nothing goes before it.
+fn is_of_the_host(change: &Change) -> bool {
+    change.kind == Kind::File && change.cgroup.is_none()
 }
 
 /// One way through the log.
@@ -130,7 +150,7 @@ struct Pass<'a> {
     /// Changes whose file was found with somebody else's value.
     foreign: Vec<Change>,
     /// What files would say by now, in a dry run.
-    pretended: BTreeMap<String, String>,
+    pretended: BTreeMap<FilePath, String>,
 }
 
 impl<'a> Pass<'a> {
@@ -145,49 +165,49 @@ impl<'a> Pass<'a> {
         };
         let (current, fate) = match outcome {
             Ok(outcome) => outcome,
-            Err(e) if e.is_gone() => (None, Fate::Gone),
-            Err(e) => (None, Fate::Failed { error: e.to_string() }),
+            Err(e) if e.is_gone() => (None, Undone::Gone),
+            Err(e) => (None, Undone::Failed { error: e.to_string() }),
         };
         let Change { path, old, new, .. } = change.clone();
         Item { path, old, new, current, fate }
     }
 
-    fn file(&mut self, change: &Change) -> Result<(Option<String>, Fate), RootError> {
-        let Some(place) = Place::find(self.root, change)? else { return Ok((None, Fate::Gone)) };
+    fn file(&mut self, change: &Change) -> Result<(Option<String>, Undone), RootError> {
+        let Some(place) = Place::find(self.root, change)? else { return Ok((None, Undone::Gone)) };
         let current = match self.pretended.get(&change.path) {
             Some(pretended) => pretended.clone(),
             None => place.read()?,
         };
         let says = |value: &str| is_same_value(&change.path, &current, value);
         let fate = if self.foreign.iter().any(|other| other.is_same_place(change)) {
-            Fate::Foreign
+            Undone::Foreign
         } else if says(&change.old) {
-            Fate::Already
+            Undone::Already
         } else if !says(&change.new) {
             self.foreign.push(change.clone());
-            Fate::Foreign
+            Undone::Foreign
         } else if self.dry_run {
             self.pretended.insert(change.path.clone(), change.old.clone());
-            Fate::Restored
+            Undone::Restored
         } else {
             place.write(&change.old)?;
             match place.read()? {
-                now if is_same_value(&change.path, &now, &change.old) => Fate::Restored,
-                now => Fate::Failed { error: format!("it still says {now}") },
+                now if is_same_value(&change.path, &now, &change.old) => Undone::Restored,
+                now => Undone::Failed { error: format!("it still says {now}") },
             }
         };
         Ok((Some(current), fate))
     }
 
-    fn dir(&self, change: &Change) -> Result<Fate, RootError> {
+    fn dir(&self, change: &Change) -> Result<Undone, RootError> {
         // Only what carries our name is ours to remove.
-        if !change.path.rsplit('/').next().is_some_and(|name| name.starts_with("swaptier")) {
-            return Ok(Fate::Foreign);
+        if !change.path.name().starts_with(b"swaptier") {
+            return Ok(Undone::Foreign);
         }
         if self.dry_run {
-            return Ok(if self.root.exists(&change.path) { Fate::Restored } else { Fate::Gone });
+            return Ok(if self.root.exists(&change.path) { Undone::Restored } else { Undone::Gone });
         }
-        self.root.remove_dir(&change.path).map(|()| Fate::Restored)
+        self.root.remove_dir(&change.path).map(|()| Undone::Restored)
     }
 }
 
@@ -196,15 +216,18 @@ enum Place<'a> {
     /// A file of a cgroup that is the one it was.
     Cgroup(CgroupDir, &'a str),
     /// Any other file.
-    Host(&'a Root, &'a str),
+    Host(&'a Root, &'a FilePath),
 }
 
 impl<'a> Place<'a> {
     /// `None` when another cgroup is there now.
     fn find(root: &'a Root, change: &'a Change) -> Result<Option<Place<'a>>, RootError> {
         let Some(id) = change.cgroup else { return Ok(Some(Place::Host(root, &change.path))) };
-        let (dir, file) = change.path.rsplit_once('/').unwrap_or(("", &change.path));
-        let dir = root.cgroup(dir.strip_prefix(CGROUP_ROOT).unwrap_or(dir))?;
+        // A cgroup's file has a plain name: a record that says otherwise is of nothing that is there.
+        let (Some(cgroup), Ok(file)) = (change.path.cgroup(), std::str::from_utf8(change.path.name())) else {
+            return Ok(None);
+        };
+        let dir = root.cgroup(&cgroup)?;
         Ok((dir.id() == id).then_some(Place::Cgroup(dir, file)))
     }
 

@@ -2,13 +2,13 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use super::undo::UndoError;
+use super::error::UndoError;
 use crate::fault;
 
 /// Makes the state folder if it is missing and checks that nobody else can write or read it.
@@ -31,10 +31,15 @@ pub(crate) fn prepare(dir: &Path) -> Result<(), UndoError> {
 }
 
 /// Takes the folder's lock, and writes our pid into it for those who come later. The lock is held as long as the file
-/// is open and falls when the process dies, however it dies.
+/// is open and falls when the process dies, however it dies. It needs neither room nor the right to write: where the
+/// file cannot be made, the folder itself is locked.
 pub(super) fn lock(dir: &Path) -> Result<File, UndoError> {
     let path = dir.join("lock");
     let opened = options().read(true).write(true).create(true).truncate(false).open(&path);
+    let opened = opened.or_else(|error| match is_want_of_room(&error) {
+        true => options().read(true).open(&path).or_else(|_| File::open(dir)),
+        false => Err(error),
+    });
     let mut file = opened.map_err(|e| UndoError::io("open", &path, e))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
@@ -42,9 +47,14 @@ pub(super) fn lock(dir: &Path) -> Result<File, UndoError> {
         Err(e) => return Err(UndoError::io("lock", &path, e.into())),
     }
     fault::point("state.locked");
-    let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-    written.map_err(|e| UndoError::io("write", &path, e))?;
+    // For messages alone. Of one length, so that it fits where the last one stood.
+    let _no_room = file.write_all_at(format!("{:<10}\n", std::process::id()).as_bytes(), 0);
     Ok(file)
+}
+
+/// The file system is full or read-only, or its disk fails: what is there can be read all the same.
+fn is_want_of_room(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EROFS | libc::EIO))
 }
 
 /// How files of the state folder are opened: ours alone, and never through a link.

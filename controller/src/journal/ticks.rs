@@ -1,10 +1,14 @@
-//! The journal of ticks: what was seen, decided and done, one JSON line each. Enough to decide again.
+//! The journal of ticks: what was decided and done, with what was seen of those it concerns, one JSON line each. A decision
+//! that changes nothing and says nothing new leaves no line: an idle host writes next to nothing. Recordings are there to
+//! decide again.
 //!
-//! Lives here: writing, rotation and reading back. A thread of its own writes, so that a slow or full disk costs a line
+//! Lives here: what is worth a line, writing, rotation and reading back. A thread of its own writes, so that a slow or full disk costs a line
 //! and never a tick; lost lines are counted. Callers: the agent writes; `status` and `explain` read the last line.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
+use std::mem::{Discriminant, discriminant};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,18 +17,22 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
-use swaptier_policies::{Bytes, Event, Plan, Snapshot};
+use swaptier_policies::{Bytes, CgroupId, Event, Hold, Outcome, Plan, Settled, Snapshot};
 
 use super::state_dir;
-use crate::act::Outcome;
 use crate::fault;
 
 const NEW: &str = "journal.jsonl";
 const OLD: &str = "journal.1.jsonl";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How many lines may wait for the disk. More would be memory that grows while the host is short of it.
 const WAITING: usize = 4;
+
+/// All that is held back is noted this often though nothing is new, in seconds: without an agent `explain` knows it from there.
+const WHOLE: u64 = 600;
+/// And no more often than this where it changes again and again.
+const CHANGED: u64 = 60;
 
 /// One tick, as it is read back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,7 +41,7 @@ pub struct Entry {
     pub v: u32,
     /// When it was written: seconds since 1970.
     pub unix: u64,
-    /// What was seen.
+    /// What was seen of the host, and of the cgroups that the plan names.
     pub snapshot: Snapshot,
     /// What was decided.
     pub plan: Plan,
@@ -42,6 +50,9 @@ pub struct Entry {
     /// What happened to the swap areas since the line before.
     #[serde(default)]
     pub events: Vec<Event>,
+    /// Rounds that ended since the line before.
+    #[serde(default)]
+    pub ended: Vec<Settled>,
 }
 
 impl Entry {
@@ -61,6 +72,8 @@ struct Line<'a> {
     outcomes: &'a [Outcome],
     #[serde(skip_serializing_if = "<[Event]>::is_empty")]
     events: &'a [Event],
+    #[serde(skip_serializing_if = "<[Settled]>::is_empty")]
+    ended: &'a [Settled],
 }
 
 /// The open journal.
@@ -70,31 +83,66 @@ pub struct Journal {
     lines: Option<SyncSender<Vec<u8>>>,
     writer: Option<JoinHandle<()>>,
     dropped: Arc<AtomicU64>,
+    held: HeldBack,
+}
+
+/// What was noted last of what is held back.
+#[derive(Debug, Default)]
+struct HeldBack {
+    /// Of each cgroup the kind of its hold; the numbers in it change with every look.
+    kinds: Vec<(CgroupId, Discriminant<Hold>)>,
+    /// When, in seconds since 1970.
+    at: Option<u64>,
+}
+
+impl HeldBack {
+    /// Whether all of it is to be noted now.
+    fn is_due(&mut self, unix: u64, plan: &Plan) -> bool {
+        let kinds: Vec<_> = plan.held.iter().map(|held| (held.cgroup, discriminant(&held.hold))).collect();
+        // A clock that was set counts by how far.
+        let passed = self.at.map_or(u64::MAX, |at| unix.abs_diff(at));
+        let is_due = passed >= WHOLE || (passed >= CHANGED && kinds != self.kinds);
+        if is_due {
+            *self = HeldBack { kinds, at: Some(unix) };
+        }
+        is_due
+    }
 }
 
 impl Journal {
     /// Starts the journal in the state folder `dir`. Its two files together stay below `limit`.
     pub fn start(dir: &Path, limit: Bytes) -> io::Result<Journal> {
-        let (lines, waiting) = sync_channel(WAITING);
+        Journal::with_room(dir, limit, WAITING)
+    }
+
+    /// The same, with room for so many lines that wait for the disk.
+    fn with_room(dir: &Path, limit: Bytes, room: usize) -> io::Result<Journal> {
+        let (lines, waiting) = sync_channel(room);
         let dropped = Arc::new(AtomicU64::new(0));
         let mut writer =
             Writer { dir: dir.to_path_buf(), limit: limit.0 / 2, file: None, dropped: dropped.clone() };
         let thread = std::thread::Builder::new().name("journal".to_owned());
         let writer = Some(thread.spawn(move || writer.run(&waiting))?);
-        Ok(Journal { lines: Some(lines), writer, dropped })
+        Ok(Journal { lines: Some(lines), writer, dropped, held: HeldBack::default() })
     }
 
-    /// Hands one tick to the writer. Never waits.
+    /// Hands one tick to the writer, if it is worth a line. Never waits.
     pub fn append(
-        &self,
+        &mut self,
         unix: u64,
         snapshot: &Snapshot,
         plan: &Plan,
         outcomes: &[Outcome],
         events: &[Event],
+        ended: &[Settled],
     ) {
+        let is_whole = self.held.is_due(unix, plan);
+        if !is_whole && plan.steps.is_empty() && events.is_empty() {
+            return;
+        }
+        let (snapshot, plan) = &part(snapshot, plan, is_whole);
         let mut line = Vec::new();
-        let entry = Line { v: VERSION, unix, snapshot, plan, outcomes, events };
+        let entry = Line { v: VERSION, unix, snapshot, plan, outcomes, events, ended };
         let written = serde_json::to_writer(&mut line, &entry);
         line.push(b'\n');
         let taken = written.is_ok() && self.lines.as_ref().is_some_and(|lines| lines.try_send(line).is_ok());
@@ -118,6 +166,23 @@ impl Drop for Journal {
             let _ = writer.join();
         }
     }
+}
+
+/// What of a decision is noted: its steps, with `is_whole` all that is held back, and the cgroups these name.
+fn part(snapshot: &Snapshot, plan: &Plan, is_whole: bool) -> (Snapshot, Plan) {
+    let mut named: BTreeSet<CgroupId> = plan.steps.iter().map(|step| step.action.cgroup()).collect();
+    let held: Vec<_> =
+        plan.held.iter().filter(|held| is_whole || named.contains(&held.cgroup)).cloned().collect();
+    for held in &held {
+        named.insert(held.cgroup);
+        if let Hold::LeftToBelow(other) | Hold::ClosedAbove(other) = held.hold {
+            named.insert(other);
+        }
+    }
+    let cgroups = named.iter().filter_map(|id| Some((*id, snapshot.cgroups.get(id)?.clone()))).collect();
+    let Snapshot { at, day, page_size, ref host, .. } = *snapshot;
+    let seen = Snapshot { at, day, page_size, host: host.clone(), cgroups };
+    (seen, Plan { steps: plan.steps.clone(), held, ..Plan::default() })
 }
 
 /// The last tick in the journal of `dir`. `None`: there is none, or none that this version can read.
@@ -224,6 +289,7 @@ mod tests {
         let beside = Beside {
             at: Seconds(at),
             day: 0,
+            areas: Vec::new(),
             writeback: Writeback::Ready("worker".into()),
             health: MapHealth::Exact,
             counts: Default::default(),
@@ -241,9 +307,9 @@ mod tests {
         let outcome = Outcome::Gone { path: "a".into() };
         let mut dropped = 0;
         for at in ticks {
-            let journal = Journal::start(dir, Bytes(limit)).unwrap();
+            let mut journal = Journal::start(dir, Bytes(limit)).unwrap();
             let events = [Event::GateFree];
-            journal.append(at, &snapshot(at), &Plan::default(), std::slice::from_ref(&outcome), &events);
+            journal.append(at, &snapshot(at), &Plan::default(), std::slice::from_ref(&outcome), &events, &[]);
             let count = journal.dropped.clone();
             drop(journal);
             dropped += count.load(Ordering::Relaxed);
@@ -258,7 +324,7 @@ mod tests {
         let read: Vec<_> = entries(dir.path()).unwrap().collect();
         assert_eq!(read.iter().map(|e| e.unix).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(read[1].outcomes, [Outcome::Gone { path: "a".into() }]);
-        assert_eq!(read[1].snapshot.cgroups.len(), 2);
+        assert_eq!(read[1].snapshot.cgroups.len(), 0, "the plan names none");
         assert_eq!(read[1].events, [Event::GateFree]);
         assert_eq!(last(dir.path()).unwrap(), read.into_iter().last());
     }
@@ -298,5 +364,54 @@ mod tests {
         assert_eq!(last(dir.path()).unwrap().unwrap().unix, 1);
         append_all(dir.path(), 1 << 20, 3..4);
         assert_eq!(entries(dir.path()).unwrap().map(|e| e.unix).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    /// A plan that holds something back from each of these cgroups.
+    fn held(cgroups: &[CgroupId], hold: &Hold) -> Plan {
+        let held = cgroups.iter().map(|cgroup| swaptier_policies::Held {
+            cgroup: *cgroup,
+            by: swaptier_policies::Asker::Settings,
+            hold: hold.clone(),
+        });
+        Plan { held: held.collect(), ..Plan::default() }
+    }
+
+    /// What is left of decisions made every five seconds for an hour, each with its plan.
+    fn an_hour(plan: impl Fn(u64, &[CgroupId]) -> Plan) -> Vec<Entry> {
+        let dir = tempfile::tempdir().unwrap();
+        // Room for a line of each: how fast the writer is makes no difference.
+        let mut journal = Journal::with_room(dir.path(), Bytes(64 << 20), 3600 / 5).unwrap();
+        let seen = snapshot(0);
+        let ids: Vec<CgroupId> = seen.cgroups.keys().copied().collect();
+        for at in (0..3600).step_by(5) {
+            journal.append(at, &seen, &plan(at, &ids), &[], &[], &[]);
+        }
+        assert_eq!(journal.dropped(), 0);
+        drop(journal);
+        entries(dir.path()).unwrap().collect()
+    }
+
+    #[test]
+    fn an_idle_host_leaves_a_line_every_ten_minutes_and_no_cgroup_that_nobody_names() {
+        let idle = an_hour(|_, _| Plan::default());
+        assert_eq!(idle.iter().map(|entry| entry.unix).collect::<Vec<_>>(), [0, 600, 1200, 1800, 2400, 3000]);
+        assert!(idle.iter().all(|entry| entry.snapshot.cgroups.is_empty()));
+    }
+
+    #[test]
+    fn what_is_held_back_is_noted_when_its_kind_changes_and_not_when_its_numbers_do() {
+        let numbers = |at, ids: &[CgroupId]| held(ids, &Hold::NoDialect(format!("{at} pages")));
+        let same = an_hour(numbers);
+        assert_eq!(same.len(), 6);
+        assert_eq!(same[0].snapshot.cgroups.len(), 2, "those it names");
+        // One change at 1,000 s, and one in every look from 2,000 s on: no more than one line a minute.
+        let changing = an_hour(|at, ids| match at {
+            0..1000 => held(ids, &Hold::NoMap("a".to_owned())),
+            2000.. if at % 10 == 0 => held(ids, &Hold::NoMap("a".to_owned())),
+            _ => numbers(at, ids),
+        });
+        let times: Vec<u64> = changing.iter().map(|entry| entry.unix).collect();
+        assert!(times.starts_with(&[0, 600, 1000, 1600]), "{times:?}");
+        assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= CHANGED), "{times:?}");
     }
 }

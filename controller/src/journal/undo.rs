@@ -1,24 +1,27 @@
 //! The undo log: every change of the host is on disk here, with the value it replaces, before it is made.
 //!
-//! Lives here: the log and its memory of what is pending. The form of the lines is `record.rs`'s, the folder and its
-//! lock are `state_dir.rs`'s, giving the values back is `restore.rs`'s. Callers: `act/` notes, the agent and
-//! `swaptier restore` restore.
+//! Lives here: what is pending, and when it is written down. The form of the lines is `record.rs`'s, what they amount to
+//! is `replayed.rs`'s, the file is `log.rs`'s, the folder and its lock are `state_dir.rs`'s, giving the values back is
+//! `restore.rs`'s. Callers: `act/` notes, the agent and `swaptier restore` restore.
 //!
 //! Properties
 //! - A change is made only after `note` returned: then its record has survived any crash.
 //! - A last line without its newline announces a change that never happened, and is dropped.
 //! - Records of an earlier boot are void: the kernel forgot those values itself.
 //! - A lost `done` or `settled` line is harmless: restoring compares before it writes.
+//! - Opening for a restore needs no room: a log that can be read is enough. Then nothing can be noted until there is.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::record::{Change, Line, VERSION, is_same_value};
+use super::error::UndoError;
+use super::log::{self, Log};
+use super::record::{Change, Line, VERSION};
+use super::replayed::{Damage, Replayed, compacted, fold};
 use super::state_dir;
 use crate::fault;
-use crate::root::Root;
+use crate::root::{FilePath, Root};
 
 const LOG: &str = "undo.jsonl";
 const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
@@ -27,75 +30,19 @@ const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
 /// records, a second's work to read.
 const COMPACT_AFTER: u64 = 1 << 20;
 
-/// The longest log that is read. What is pending of 65,535 cgroups, three files each, is a quarter of it; a longer one
-/// is not ours.
-const LONGEST: u64 = 256 << 20;
-
-/// Why the undo log cannot be used. While it cannot, nothing may be changed.
-#[derive(Debug, thiserror::Error)]
-pub enum UndoError {
-    /// A file operation in the state folder failed.
-    #[error("{action} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The state folder can be reached by others.
-    #[error("the state folder {} is refused: {why}", path.display())]
-    Unsafe {
-        /// The folder.
-        path: PathBuf,
-        /// Owner or mode, with the numbers.
-        why: String,
-    },
-    /// Another agent holds the state folder.
-    #[error("{} is locked by {}", path.display(), pid.map_or("another process".to_owned(), |p| format!("process {p}")))]
-    Held {
-        /// The lock file.
-        path: PathBuf,
-        /// The holder, if it wrote its pid.
-        pid: Option<u32>,
-    },
-    /// A line inside the log is damaged.
-    #[error("{}:{line}: {why}; nothing was changed (`restore --force` skips such lines)", path.display())]
-    Corrupt {
-        /// The log.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// An earlier write failed and could not be taken back: the end of the log is not known.
-    #[error("{} cannot be appended to after a failed write", path.display())]
-    Broken {
-        /// The log.
-        path: PathBuf,
-    },
-}
-
-impl UndoError {
-    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> UndoError {
-        UndoError::Io { action, path: path.to_path_buf(), source }
-    }
-}
-
 /// The open undo log, and the lock on its folder.
 #[derive(Debug)]
 pub struct Undo {
     dir: PathBuf,
     path: PathBuf,
-    log: File,
-    /// Bytes of the log that are known to be whole lines.
-    len: u64,
-    /// `len` when the log was last rewritten.
+    /// `None`: it cannot be written now.
+    log: Option<Log>,
+    /// Why it could not be rewritten when it was opened.
+    trouble: Option<UndoError>,
+    /// What the next line must stand behind: the name of this boot, where the log ends with another's.
+    head: Vec<u8>,
+    /// Its length when it was last rewritten.
     compact_len: u64,
-    /// Set once a failed append could not be taken back.
-    broken: bool,
     boot: Option<String>,
     pending: BTreeMap<u64, Change>,
     next_seq: u64,
@@ -105,12 +52,19 @@ pub struct Undo {
 }
 
 impl Undo {
-    /// Opens the log in `dir` (made with mode 700 if missing), locks the folder and reads what is pending.
+    /// Opens the log in `dir` (made with mode 700 if missing), locks the folder and reads what is pending. That the log
+    /// cannot be written for want of room is no error here: what is pending can be given back, see [`Undo::renew`].
+    ///
+    /// # Errors
+    /// The folder is not ours alone or held, or the log cannot be read.
     pub fn open(root: &Root, dir: &Path) -> Result<Undo, UndoError> {
         Undo::open_with(root, dir, Damage::Refuse)
     }
 
     /// The same, leaving out damaged lines: for `restore --force`.
+    ///
+    /// # Errors
+    /// As [`Undo::open`].
     pub fn open_skipping_damage(root: &Root, dir: &Path) -> Result<Undo, UndoError> {
         Undo::open_with(root, dir, Damage::Skip)
     }
@@ -119,7 +73,7 @@ impl Undo {
     /// look. A folder without a log has nothing pending.
     pub fn peek(root: &Root, dir: &Path) -> Result<Vec<Change>, UndoError> {
         let path = dir.join(LOG);
-        let text = read_log(&path)?;
+        let text = log::read(&path)?;
         let read = Replayed::of(&text, &path, boot_id(root).as_deref(), Damage::Skip)?;
         Ok(read.pending.into_values().collect())
     }
@@ -129,45 +83,51 @@ impl Undo {
         let lock = state_dir::lock(dir)?;
         let path = dir.join(LOG);
         let boot = boot_id(root);
-        let read = Replayed::of(&read_log(&path)?, &path, boot.as_deref(), damage)?;
+        let read = Replayed::of(&log::read(&path)?, &path, boot.as_deref(), damage)?;
         let content = compacted(boot.as_deref(), &read.pending);
-        state_dir::replace(dir, LOG, &content)?;
-        let (log, len) = (append_to(&path)?, content.len() as u64);
-        let Replayed { pending, next_seq, voided, is_void: _ } = read;
-        let (dir, broken) = (dir.to_path_buf(), false);
+        let mut head = Vec::new();
+        let (log, trouble) = match rewrite(dir, &path, &content) {
+            Ok(log) => (Some(log), None),
+            // The old one is there, whole. Its marks may find room in it.
+            Err(trouble) => {
+                if read.is_void {
+                    head = compacted(boot.as_deref(), &BTreeMap::new());
+                }
+                (Log::open(&path, read.whole).ok(), Some(trouble))
+            }
+        };
+        let compact_len = log.as_ref().map_or(0, Log::len);
+        let Replayed { pending, next_seq, voided, .. } = read;
+        let dir = dir.to_path_buf();
         fault::point("undo.opened");
-        Ok(Undo {
-            dir,
-            path,
-            log,
-            len,
-            compact_len: len,
-            broken,
-            boot,
-            pending,
-            next_seq,
-            voided,
-            _lock: lock,
-        })
+        Ok(Undo { dir, path, log, trouble, head, compact_len, boot, pending, next_seq, voided, _lock: lock })
+    }
+
+    /// Rewrites the log if that failed when it was opened. To be called once everything is given back: until then a
+    /// folder without room is no reason to leave the host changed, from then on it is one to change nothing.
+    ///
+    /// # Errors
+    /// It still cannot be written.
+    pub fn renew(&mut self) -> Result<(), UndoError> {
+        if self.trouble.is_some() {
+            self.rewrite()?;
+        }
+        Ok(())
     }
 
     /// Writes the changes that are about to be made, with one fsync, and returns the number of each. When this fails
     /// none of them may be made.
     pub fn note(&mut self, changes: &[Change]) -> Result<Vec<u64>, UndoError> {
         let seqs: Vec<u64> = (self.next_seq..).take(changes.len()).collect();
-        let mut lines = Vec::new();
+        let mut lines = self.head.clone();
         for (&seq, change) in seqs.iter().zip(changes) {
             Line::Change { seq, v: VERSION, change: change.clone() }.append_to(&mut lines);
         }
         fault::point("undo.note.before");
-        self.append(&lines)?;
-        fault::point("undo.note.unsynced");
-        if let Err(error) = self.log.sync_data() {
-            self.take_back();
-            return Err(UndoError::io("sync", &self.path, error));
-        }
+        let marks = self.pending.len() + changes.len();
+        self.log_in_place()?.note(&lines, marks, || fault::point("undo.note.unsynced"))?;
         fault::point("undo.note.synced");
-        self.len += lines.len() as u64;
+        self.head.clear();
         self.next_seq += changes.len() as u64;
         self.pending.extend(seqs.iter().copied().zip(changes.iter().cloned()));
         Ok(seqs)
@@ -207,13 +167,13 @@ impl Undo {
     }
 
     /// The newest pending change of the file at `path` of that cgroup: its `new` is what we last wrote.
-    pub fn latest(&self, path: &str, cgroup: Option<u64>) -> Option<&Change> {
-        self.pending.values().rev().find(|change| change.path == path && change.cgroup == cgroup)
+    pub fn latest(&self, path: &FilePath, cgroup: Option<u64>) -> Option<&Change> {
+        self.pending.values().rev().find(|change| change.path == *path && change.cgroup == cgroup)
     }
 
     /// The oldest pending change of that file: its `old` is the value the host had before us.
-    pub fn original(&self, path: &str, cgroup: Option<u64>) -> Option<&Change> {
-        self.pending.values().find(|change| change.path == path && change.cgroup == cgroup)
+    pub fn original(&self, path: &FilePath, cgroup: Option<u64>) -> Option<&Change> {
+        self.pending.values().find(|change| change.path == *path && change.cgroup == cgroup)
     }
 
     /// How many records of an earlier boot were found and dropped when the log was opened.
@@ -221,176 +181,68 @@ impl Undo {
         self.voided
     }
 
+    /// The log to append to. One that somebody has removed or replaced is written anew with what is pending.
+    fn log_in_place(&mut self) -> Result<&mut Log, UndoError> {
+        if !self.log.as_ref().is_some_and(Log::is_in_place) {
+            self.rewrite()?;
+        }
+        self.log.as_mut().ok_or_else(|| UndoError::Broken { path: self.path.clone() })
+    }
+
     /// Appends marks. They may be lost, so a failure is only remembered if it left half a line behind.
     fn mark(&mut self, lines: &[u8]) {
-        if lines.is_empty() || self.append(lines).is_err() {
-            return;
-        }
-        self.len += lines.len() as u64;
-        if self.len > self.compact_len + COMPACT_AFTER {
+        let Some(log) = self.log.as_mut().filter(|_| !lines.is_empty()) else { return };
+        if log.append(lines).is_ok() && log.len() > self.compact_len + COMPACT_AFTER {
             self.compact();
         }
     }
 
-    fn append(&mut self, lines: &[u8]) -> Result<(), UndoError> {
-        if self.broken {
-            return Err(UndoError::Broken { path: self.path.clone() });
+    /// Rewrites the log with what is pending. While the long one is the log it stays in use.
+    fn compact(&mut self) {
+        self.compact_len = self.log.as_ref().map_or(0, Log::len);
+        if let Err(error) = self.rewrite() {
+            tracing::warn!("the undo log stays long: {error}");
         }
-        self.log.write_all(lines).map_err(|error| {
-            self.take_back();
-            UndoError::io("append to", &self.path, error)
-        })
     }
 
-    /// Cuts off what a failed append may have left.
-    fn take_back(&mut self) {
-        self.broken = self.log.set_len(self.len).is_err();
+    /// On failure the file in use is the one that has the log's name, or none.
+    fn rewrite(&mut self) -> Result<(), UndoError> {
+        match rewrite(&self.dir, &self.path, &compacted(self.boot.as_deref(), &self.pending)) {
+            Ok(log) => {
+                self.compact_len = log.len();
+                (self.log, self.trouble) = (Some(log), None);
+                self.head.clear();
+                Ok(())
+            }
+            Err(error) => {
+                self.log = self.log.take().filter(Log::is_in_place);
+                Err(error)
+            }
+        }
     }
 
     #[cfg(test)]
-    pub(crate) fn replace_log(&mut self, log: File) {
-        self.log = log;
+    pub(crate) fn replace_log(&mut self, log: File, path: &str) {
+        self.log.as_mut().unwrap().replace(log, path);
     }
 
     #[cfg(test)]
     pub(super) fn fail_append(&mut self) {
-        self.take_back();
-    }
-
-    /// Rewrites the log with what is pending. On failure the long one stays in use.
-    fn compact(&mut self) {
-        let content = compacted(self.boot.as_deref(), &self.pending);
-        self.compact_len = self.len;
-        if state_dir::replace(&self.dir, LOG, &content).is_err() {
-            return;
-        }
-        match append_to(&self.path) {
-            Ok(log) => {
-                (self.log, self.len, self.compact_len) = (log, content.len() as u64, content.len() as u64)
-            }
-            // The open file is no longer the log.
-            Err(_) => self.broken = true,
-        }
+        self.log.as_mut().unwrap().take_back();
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Damage {
-    Refuse,
-    Skip,
-}
-
-/// The text that [`Undo::open`] leaves of a log: what is pending in the boot named `boot`, in as few lines as it takes.
-/// Pure; `path` is for the error alone.
-///
-/// # Errors
-/// A damaged line, unless damage is to be skipped.
-pub fn compact_log(
-    text: &[u8],
-    boot: Option<&str>,
-    path: &Path,
-    skip_damage: bool,
-) -> Result<Vec<u8>, UndoError> {
-    let damage = if skip_damage { Damage::Skip } else { Damage::Refuse };
-    Replayed::of(text, path, boot, damage).map(|read| compacted(boot, &read.pending))
-}
-
-/// What the lines of a log amount to.
-struct Replayed {
-    pending: BTreeMap<u64, Change>,
-    next_seq: u64,
-    voided: usize,
-    /// The lines now read are those of another boot.
-    is_void: bool,
-}
-
-impl Replayed {
-    fn of(text: &[u8], path: &Path, boot: Option<&str>, damage: Damage) -> Result<Replayed, UndoError> {
-        let mut read = Replayed { pending: BTreeMap::new(), next_seq: 1, voided: 0, is_void: false };
-        let whole = text.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
-        for (index, line) in text[..whole].split_inclusive(|&b| b == b'\n').enumerate() {
-            let parsed = std::str::from_utf8(line).map_err(|_| "not UTF-8".to_owned()).and_then(Line::parse);
-            match parsed.and_then(|line| read.take(line, boot)) {
-                Ok(()) => {}
-                Err(_) if damage == Damage::Skip => {}
-                Err(why) => {
-                    return Err(UndoError::Corrupt { path: path.to_path_buf(), line: index + 1, why });
-                }
-            }
-        }
-        Ok(read)
+/// Puts `content` at the log's place and opens it there. A new file that has its name is the log, also when the folder
+/// could not be synced: after a crash of the host either file's records are void.
+fn rewrite(dir: &Path, path: &Path, content: &[u8]) -> Result<Log, UndoError> {
+    let replaced = state_dir::replace(dir, LOG, content);
+    let is_there = || log::read(path).is_ok_and(|text| text == content);
+    match replaced {
+        Err(error) if !is_there() => Err(error),
+        _ => Log::open(path, content.len() as u64),
     }
-
-    fn take(&mut self, line: Line, now: Option<&str>) -> Result<(), String> {
-        match line {
-            Line::Change { .. } if self.is_void => self.voided += 1,
-            // The first would be forgotten, and with it the value to give back.
-            Line::Change { seq, .. } if self.pending.contains_key(&seq) => {
-                return Err(format!("there is a record {seq} already"));
-            }
-            Line::Change { seq, change, .. } => {
-                self.pending.insert(seq, change);
-                self.next_seq = self.next_seq.max(seq + 1);
-            }
-            Line::Done { done, .. } => {
-                self.pending.remove(&done);
-            }
-            Line::Settled { settled, .. } => {
-                fold(&mut self.pending, settled);
-            }
-            // The boot stands first. What follows another boot's name is gone with that boot.
-            Line::Boot { boot, .. } => self.is_void = now.is_some_and(|now| now != boot),
-        }
-        Ok(())
-    }
-}
-
-/// Folds the change `seq` into the one before it of the same file; both go when together they change nothing. False
-/// when there is none before it.
-fn fold(pending: &mut BTreeMap<u64, Change>, seq: u64) -> bool {
-    let Some(change) = pending.get(&seq).cloned() else { return false };
-    let Some((at, earlier)) = pending.range_mut(..seq).rev().find(|(_, c)| c.is_same_place(&change)) else {
-        return false;
-    };
-    let earlier_seq = *at;
-    earlier.new = change.new;
-    earlier.why = change.why;
-    if is_same_value(&earlier.path, &earlier.old, &earlier.new) {
-        pending.remove(&earlier_seq);
-    }
-    pending.remove(&seq);
-    true
-}
-
-fn compacted(boot: Option<&str>, pending: &BTreeMap<u64, Change>) -> Vec<u8> {
-    let mut content = Vec::new();
-    if let Some(boot) = boot {
-        Line::Boot { v: VERSION, boot: boot.to_owned() }.append_to(&mut content);
-    }
-    for (&seq, change) in pending {
-        Line::Change { seq, v: VERSION, change: change.clone() }.append_to(&mut content);
-    }
-    content
 }
 
 fn boot_id(root: &Root) -> Option<String> {
     root.read_value(BOOT_ID).ok().filter(|id| !id.is_empty())
-}
-
-fn read_log(path: &Path) -> Result<Vec<u8>, UndoError> {
-    let read = |mut file: File| {
-        if file.metadata()?.len() > LONGEST {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).map(|_| text)
-    };
-    match state_dir::options().read(true).open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        opened => opened.and_then(read).map_err(|e| UndoError::io("read", path, e)),
-    }
-}
-
-fn append_to(path: &Path) -> Result<File, UndoError> {
-    state_dir::options().append(true).open(path).map_err(|e| UndoError::io("open", path, e))
 }

@@ -1,11 +1,7 @@
 //! The meter of a write-back round: the counters it needs and no more of the map. It is opened by the process that
 //! runs the round, and read as often as it likes: no system call, no lock.
 
-use std::{
-    path::Path,
-    sync::atomic::Ordering,
-    time::{Duration, Instant},
-};
+use std::{path::Path, sync::atomic::Ordering, time::Duration};
 
 use aya::maps::{Map, MapData, RingBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,12 +12,6 @@ use swaptier_common::{
 };
 
 use super::{ShadowError, map_whole, memory::Mapping, open_outer, open_pin};
-
-/// How long zswap's worker may take to end once every valve is closed: it gives up after 16 walks over all cgroups.
-const SETTLE: Duration = Duration::from_secs(5);
-
-/// Looks, 2 ms apart, that must find nothing moving and no worker running: one that is queued starts in this time.
-const QUIET_LOOKS: u32 = 5;
 
 /// The counters of some cgroups, and the alarm.
 pub struct Meter {
@@ -115,22 +105,6 @@ impl Meter {
     pub fn is_worker_running(&self) -> bool {
         let ended = self.worker_ended();
         self.worker_begun() != ended
-    }
-
-    /// Waits until nothing moves any more, with every valve closed. A worker that started under a low limit and lost its
-    /// processor would go on writing as soon as a valve is opened again: it has ended when this returns `true`.
-    pub fn settle(&self) -> bool {
-        let until = Instant::now() + SETTLE;
-        let (mut seen, mut quiet) = (self.read(), 0);
-        while quiet < QUIET_LOOKS {
-            if Instant::now() > until {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-            let last = std::mem::replace(&mut seen, self.read());
-            quiet = if seen == last && !self.is_worker_running() { quiet + 1 } else { 0 };
-        }
-        true
     }
 
     /// Pages of the metered cgroups written back so far, by the age they had in zswap: buckets as in

@@ -3,7 +3,7 @@
 //!
 //! `memory` maps it, `scan` walks the slots' words (pure), this file owns both sides: it gives frames and
 //! counters to the probes before they run short, and answers what is asked of the map. `slots` finds and changes one
-//! slot's word as the probes do, `frames` gives back those in no use; `walk` enters what was in swap before them, which `pagemap` finds, and
+//! slot's word as the probes do, `frames` gives back those in no use; `before` enters what zswap had before them, `walk` what else was in swap, which `pagemap` finds, and
 //! `area` counts one area after the other, `repair` takes out what has left unseen.
 
 /// The 8-byte word of a field in a mapped structure.
@@ -14,6 +14,7 @@ macro_rules! field {
 }
 
 mod area;
+mod before;
 mod frames;
 mod memory;
 mod meter;
@@ -39,12 +40,12 @@ use swaptier_common::{
 };
 
 use crate::fault;
-pub use area::AreaScan;
+pub use before::{Found, before};
 use memory::Mapping;
 pub use meter::{Meter, Reading, Stores};
 pub use repair::{Error, Repaired, repair};
 pub use scan::{OwnerScan, Scan};
-pub use walk::{Walked, walk};
+pub use walk::{Owners, Walked, walk};
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
 const MMAPABLE: u32 = 1 << 10;

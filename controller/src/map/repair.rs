@@ -24,7 +24,7 @@ use swaptier_common::{
 use super::{
     ShadowError, ShadowMap, now,
     slots::Slot,
-    walk::{SHORT_LIMIT, visit, walk_for},
+    walk::{Owners, SHORT_LIMIT, visit, walk_for},
 };
 use crate::root::Root;
 
@@ -66,14 +66,14 @@ pub struct Error {
     pub since: u64,
 }
 
-/// Puts one difference right. `paths`: cgroup path → index of its counters.
+/// Puts one difference right.
 ///
 /// # Errors
 /// No memory for the map.
 pub fn repair(
     root: &Root,
     map: &mut ShadowMap,
-    paths: &BTreeMap<&str, u16>,
+    paths: &Owners<'_>,
     error: &Error,
 ) -> Result<Repaired, ShadowError> {
     match u64::try_from(error.surplus) {
@@ -85,7 +85,7 @@ pub fn repair(
 fn forget(
     root: &Root,
     map: &mut ShadowMap,
-    paths: &BTreeMap<&str, u16>,
+    paths: &Owners<'_>,
     error: &Error,
 ) -> Result<Repaired, ShadowError> {
     let entered = walk_for(SHORT_LIMIT, root, map, paths)?.entered;

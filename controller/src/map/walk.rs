@@ -15,6 +15,7 @@ use std::{
 
 use rustix::fs::OFlags;
 use swaptier_common::slot::{State, Word};
+use swaptier_policies::CgroupPath;
 
 use super::{ShadowError, ShadowMap, now, pagemap::Pagemap, slots::Slot};
 use crate::root::Root;
@@ -24,6 +25,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// The same while the agent has other things to do.
 pub(super) const SHORT_LIMIT: Duration = Duration::from_secs(2);
+
+/// Cgroup → index of its counters.
+pub type Owners<'a> = BTreeMap<&'a CgroupPath, u16>;
 
 /// What the walk found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,11 +42,11 @@ pub struct Walked {
     pub is_cut_short: bool,
 }
 
-/// Enters every slot that a page table names and the map does not know. `owners`: cgroup path → index of its counters.
+/// Enters every slot that a page table names and the map does not know.
 ///
 /// # Errors
 /// No memory for the map.
-pub fn walk(root: &Root, map: &mut ShadowMap, owners: &BTreeMap<&str, u16>) -> Result<Walked, ShadowError> {
+pub fn walk(root: &Root, map: &mut ShadowMap, owners: &Owners<'_>) -> Result<Walked, ShadowError> {
     walk_for(LIMIT, root, map, owners)
 }
 
@@ -50,7 +54,7 @@ pub(super) fn walk_for(
     limit: Duration,
     root: &Root,
     map: &mut ShadowMap,
-    owners: &BTreeMap<&str, u16>,
+    owners: &Owners<'_>,
 ) -> Result<Walked, ShadowError> {
     let mut entered = 0;
     let mut walked = visit(limit, root, |pid, pagemap, found| {
@@ -140,20 +144,22 @@ fn last_address(maps: &str) -> Option<u64> {
 }
 
 /// The counters of the process's cgroup, or of the nearest above it that the map knows.
-fn owner(root: &Root, pid: &str, owners: &BTreeMap<&str, u16>) -> u16 {
-    let text = root.read(&format!("proc/{pid}/cgroup")).unwrap_or_default();
-    let Some(path) = text.lines().find_map(|line| line.strip_prefix("0::/")) else { return 0 };
-    nearest(path, owners)
+fn owner(root: &Root, pid: &str, owners: &Owners<'_>) -> u16 {
+    let mut text = Vec::new();
+    // Of a process that has just ended nothing is found either.
+    let _gone = root.read_into(&format!("proc/{pid}/cgroup"), &mut text);
+    unified(&text).map_or(0, |path| nearest(&path, owners))
 }
 
-fn nearest(mut path: &str, owners: &BTreeMap<&str, u16>) -> u16 {
-    loop {
-        if let Some(owner) = owners.get(path) {
-            return *owner;
-        }
-        let Some((above, _)) = path.rsplit_once('/') else { return 0 };
-        path = above;
-    }
+/// The cgroup that `/proc/PID/cgroup` tells of the v2 hierarchy. Its name is any bytes but the end of a line, which the
+/// kernel takes in no name for the sake of this file.
+fn unified(text: &[u8]) -> Option<CgroupPath> {
+    text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::/")).map(CgroupPath::new)
+}
+
+fn nearest(path: &CgroupPath, owners: &Owners<'_>) -> u16 {
+    let upwards = std::iter::once(path.clone()).chain(path.above());
+    upwards.into_iter().find_map(|path| owners.get(&path).copied()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -162,8 +168,23 @@ mod tests {
 
     #[test]
     fn a_process_belongs_to_the_nearest_cgroup_the_map_knows() {
-        let owners = BTreeMap::from([("a", 5), ("a/b", 7)]);
-        assert_eq!(["a/b", "a/b/c", "a/d", "e", ""].map(|path| nearest(path, &owners)), [7, 7, 5, 0, 0]);
+        let (a, b) = ("a".into(), "a/b".into());
+        let owners = BTreeMap::from([(&a, 5), (&b, 7)]);
+        let found = ["a/b", "a/b/c", "a/d", "e", ""].map(|path| nearest(&path.into(), &owners));
+        assert_eq!(found, [7, 7, 5, 0, 0]);
+    }
+
+    #[test]
+    fn the_cgroup_of_a_process_is_read_whatever_its_name_is_made_of() {
+        for (text, path) in [
+            (&b"0::/a/b\n"[..], Some(&b"a/b"[..])),
+            (b"1:name=systemd:/x\n0::/caf\xe9.scope\n", Some(b"caf\xe9.scope")),
+            (b"0::/\n", Some(b"")),
+            (b"7:memory:/0::/a\n", None),
+            (b"", None),
+        ] {
+            assert_eq!(unified(text), path.map(CgroupPath::new));
+        }
     }
 
     #[test]

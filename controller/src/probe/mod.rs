@@ -4,6 +4,7 @@
 //! version. What the agent itself made of the host (its values, its configuration) is not here. Callers: `doctor`, and
 //! the agent before it begins.
 
+mod about;
 mod capabilities;
 mod judge;
 mod read;
@@ -11,8 +12,9 @@ mod read;
 use serde::Serialize;
 use swaptier_policies::Bytes;
 
-use crate::sense::{SwapArea, ZswapParameters};
+use crate::sense::{Accounting, SwapArea, ZswapParameters};
 
+pub use about::About;
 pub use judge::judge;
 pub use read::read;
 
@@ -39,6 +41,10 @@ pub struct Facts {
     pub has_zswap: bool,
     /// zswap's parameters.
     pub zswap: ZswapParameters,
+    /// debugfs is mounted on `/sys/kernel/debug`.
+    pub has_debugfs: bool,
+    /// Whether cgroups are charged for what they have in zswap.
+    pub accounting: Accounting,
     /// zswap's counters in debugfs can be read.
     pub has_zswap_counters: bool,
     /// The swap areas that are on, or why that is not known.
@@ -90,8 +96,9 @@ pub enum Level {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What, in a word.
-    pub area: &'static str,
+    /// What it is about.
+    #[serde(rename = "area")]
+    pub about: About,
     /// How much it matters.
     pub level: Level,
     /// What was found, and what it costs: one sentence.
@@ -102,8 +109,8 @@ pub struct Finding {
 
 impl Finding {
     /// A finding without a remedy.
-    pub fn new(area: &'static str, level: Level, says: impl Into<String>) -> Self {
-        Self { area, level, says: says.into(), fix: None }
+    pub fn new(about: About, level: Level, says: impl Into<String>) -> Self {
+        Self { about, level, says: says.into(), fix: None }
     }
 
     /// The same with a remedy.

@@ -23,10 +23,14 @@ pub fn read(root: &Root) -> Facts {
         has_tiers_max: somewhere(root, "memory.swap.tiers.max"),
         has_zswap: root.exists(PARAMETERS),
         zswap: sense::read_parameters(root),
+        has_debugfs: root
+            .read_lossy("proc/self/mounts")
+            .is_ok_and(|it| is_mounted(&it, "/sys/kernel/debug", "debugfs")),
+        accounting: sense::Accounting::read(root),
         has_zswap_counters: sense::read_counters(root).pool_limit_hit.is_some(),
-        swaps: sense::procfs::read_swaps(root).map_err(|error| error.to_string()),
+        swaps: sense::swaps::read(root).map_err(|error| error.to_string()),
         hooks: hooks(root),
-        has_bpffs: root.read("proc/self/mounts").is_ok_and(|mounts| has_bpffs(&mounts)),
+        has_bpffs: root.read_lossy("proc/self/mounts").is_ok_and(|it| is_mounted(&it, "/sys/fs/bpf", "bpf")),
         capabilities_lacking: lacking(root),
         dialects: dialects(root),
     }
@@ -43,10 +47,10 @@ fn bracketed(text: &str) -> Option<String> {
     Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
 }
 
-fn has_bpffs(mounts: &str) -> bool {
+fn is_mounted(mounts: &str, on: &str, kind: &str) -> bool {
     mounts.lines().any(|line| {
         let mut fields = line.split(' ').skip(1);
-        fields.next() == Some("/sys/fs/bpf") && fields.next() == Some("bpf")
+        fields.next() == Some(on) && fields.next() == Some(kind)
     })
 }
 
@@ -117,7 +121,17 @@ mod tests {
     }
 
     #[test]
+    fn a_mount_with_a_name_that_is_no_text_hides_no_other() {
+        let fake = FakeRoot::host();
+        std::fs::create_dir_all(fake.path("proc/self")).unwrap();
+        let mounts = b"tmpfs /mnt/caf\xe9 tmpfs rw 0 0\nbpf /sys/fs/bpf bpf rw 0 0\n";
+        std::fs::write(fake.path("proc/self/mounts"), mounts).unwrap();
+        assert!(read(fake.root()).has_bpffs);
+    }
+
+    #[test]
     fn another_file_system_on_the_same_folder_is_no_bpffs() {
-        assert!(!has_bpffs("tmpfs /sys/fs/bpf tmpfs rw 0 0\nbpf /mnt bpf rw 0 0\n"));
+        let mounts = "tmpfs /sys/fs/bpf tmpfs rw 0 0\nbpf /mnt bpf rw 0 0\n";
+        assert!(!is_mounted(mounts, "/sys/fs/bpf", "bpf") && is_mounted(mounts, "/mnt", "bpf"));
     }
 }

@@ -22,6 +22,8 @@ fn capable() -> Facts {
             shrinker_enabled: Some(false),
             compressor: Some("lz4".into()),
         },
+        has_debugfs: true,
+        accounting: Accounting::Charged,
         has_zswap_counters: true,
         swaps: Ok(vec![area("/dev/vda")]),
         hooks: HookFacts::Covered { programs: 13, lost: Vec::new(), has_symbol: true },
@@ -43,6 +45,7 @@ fn area(path: &str) -> SwapArea {
         size: Bytes(1 << 30),
         used: Bytes(0),
         priority: -2,
+        identity: None,
     }
 }
 
@@ -50,7 +53,11 @@ fn area(path: &str) -> SwapArea {
 fn complaints(facts: &Facts) -> Vec<(&'static str, Level, String)> {
     let bad = judge(facts).into_iter().filter(|finding| finding.level != Level::Ok);
     bad.map(|finding| {
-        (finding.area, finding.level, format!("{} | {}", finding.says, finding.fix.unwrap_or_default()))
+        (
+            finding.about.words(),
+            finding.level,
+            format!("{} | {}", finding.says, finding.fix.unwrap_or_default()),
+        )
     })
     .collect()
 }
@@ -63,14 +70,22 @@ fn a_capable_host_has_nothing_to_complain_of() {
 #[test]
 fn each_thing_taken_away_is_named_with_what_it_costs() {
     type Without = fn(&mut Facts);
-    let cases: [(Without, &str, Level, &str); 15] = [
+    let cases: [(Without, &str, Level, &str); 18] = [
         (|f| f.cgroups = Err("no cgroup v2".into()), "cgroup", Level::Missing, "no cgroup v2"),
         (|f| f.has_valve = false, "valve", Level::Missing, "memory.zswap.writeback is missing"),
         (|f| f.has_zswap = false, "zswap", Level::Missing, "/sys/module/zswap/parameters is missing"),
         (|f| f.zswap.enabled = Some(false), "zswap", Level::Lost, "enabled = true"),
         (|f| f.zswap.enabled = None, "zswap", Level::Lost, "off"),
         (|f| f.zswap.shrinker_enabled = Some(true), "shrinker", Level::Warn, "beside the budgets"),
-        (|f| f.has_zswap_counters = false, "debugfs", Level::Warn, "mount -t debugfs"),
+        (|f| f.has_zswap_counters = false, "debugfs", Level::Warn, "debugfs is mounted"),
+        (
+            |f| (f.has_debugfs, f.has_zswap_counters) = (false, false),
+            "debugfs",
+            Level::Warn,
+            "mount -t debugfs",
+        ),
+        (|f| f.accounting = Accounting::Nokmem, "accounting", Level::Lost, "boot without `nokmem`"),
+        (|f| f.accounting = Accounting::Unknown("EACCES".into()), "accounting", Level::Lost, "EACCES"),
         (|f| f.swaps = Ok(Vec::new()), "swap", Level::Lost, "no swap area is on"),
         (|f| f.swaps = Ok(vec![area("/dev/zram0")]), "zram", Level::Warn, "/dev/zram0 is memory"),
         (|f| f.swaps = Ok(vec![area("/a"), area("/b")]), "areas", Level::Warn, "memory.swap.tiers.max"),
@@ -129,4 +144,24 @@ fn no_release_is_taken_for_a_feature() {
     let mut old = capable();
     old.release = Some("2.6.0".into());
     assert_eq!(complaints(&old), []);
+}
+
+#[test]
+fn one_cause_is_told_once() {
+    // Without zswap there is no folder of its in debugfs, and no way to write back can be used: one cause.
+    let mut facts = capable();
+    facts.zswap.enabled = Some(false);
+    facts.has_zswap_counters = false;
+    let off = "zswap is off: nothing is stored";
+    facts.dialects.iter_mut().for_each(|(_, ready)| *ready = Err(off.to_owned()));
+    let areas: Vec<&str> = complaints(&facts).iter().map(|(area, ..)| *area).collect();
+    assert_eq!(areas, ["zswap", "write-back"], "{:?}", complaints(&facts));
+    assert!(complaints(&facts)[1].2.contains("(key, shrinker, worker, gate): zswap is off"));
+}
+
+#[test]
+fn in_json_a_finding_has_the_words_of_what_it_is_about() {
+    let finding = Finding::new(About::WriteBack, Level::Lost, "none");
+    let json = serde_json::json!({ "area": "write-back", "level": "lost", "says": "none", "fix": null });
+    assert_eq!(serde_json::to_value(finding).unwrap(), json);
 }

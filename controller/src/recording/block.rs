@@ -6,11 +6,12 @@
 //! block  = mark 8, kind u8, three zeros, number u32, unix_ms u64, base u32, plain u32, stored u32, crc32 u32, payload
 //! ```
 //!
-//! The crc covers everything between the mark and itself, and the payload. The payload is `plain` bytes of postcard as
+//! The crc covers everything between the mark and itself, and the payload. The payload is `plain` bytes of MessagePack as
 //! one lz4 block of `stored` bytes. A block that is damaged costs itself: the next one is found by its mark.
 
-/// Version of the format: of the blocks, and of everything that is postcard in them (`Snapshot`, `Plan`, `History`).
-pub const VERSION: u32 = 1;
+/// Version of the blocks. What is in them names its fields, so a type that gets another field (with `#[serde(default)]`) or
+/// loses one is no new version; the committed recording of the first program with this version is read by all later ones.
+pub const VERSION: u32 = 5;
 
 /// The first bytes of a file. As in PNG: no text, and changed by whatever changes line ends.
 const MAGIC: [u8; 8] = *b"\x89swtrec\n";

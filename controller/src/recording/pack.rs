@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use swaptier_policies::{
-    Bytes, CgroupId, CgroupView, Held, History, HostView, Plan, Seconds, Snapshot, Step,
+    Bytes, CgroupId, CgroupView, Decision, Held, History, HostView, Outcome, Plan, Seconds, Settled,
+    Snapshot, Step, Wants,
 };
 
-use super::{Decision, Frame, Moved, block::Fault, patch};
+use super::{Frame, Moved, block::Fault, patch};
 use crate::serve::{events::Event, status::Status};
 
 /// How many of the last rounds a frame's status keeps.
@@ -47,26 +48,25 @@ pub(super) struct Packed {
     cgroups: Rows<CgroupId, CgroupView>,
     ages: Rows<CgroupId, Vec<u64>>,
     held: Rows<u32, Held>,
+    ended: Vec<Settled>,
     decided: Option<Decided>,
-    /// A patch of the status, as JSON: it says itself what it holds, whatever version wrote it.
-    status: Option<String>,
-    /// JSON, as the status.
-    events: Vec<String>,
+    /// A patch of the status.
+    status: Option<Value>,
+    events: Vec<Event>,
 }
 
 /// A decision but for what was held back.
 #[derive(Debug, Serialize, Deserialize)]
 struct Decided {
     steps: Vec<Step>,
-    /// JSON: an outcome holds a report with fields of its own.
-    outcomes: Vec<String>,
+    wants: Wants,
+    outcomes: Vec<Outcome>,
 }
 
 impl Packed {
     /// What happened.
-    pub(super) fn events(&self) -> Result<Vec<Event>, Fault> {
-        let read = self.events.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>();
-        read.map_err(|_| Fault::Contents)
+    pub(super) fn events(self) -> Vec<Event> {
+        self.events
     }
 }
 
@@ -109,15 +109,12 @@ fn shown(status: &Status, moved: &BTreeMap<CgroupId, Moved>) -> Value {
 ///
 /// `last` is the frame before: what was held back at the last decision is the same until the next.
 pub(super) fn pack(frame: Frame, last: Option<&Parts>, key: &Parts, terms: u32) -> Option<(Vec<u8>, Parts)> {
-    let Frame { tick, unix_ms: _, snapshot, decision, history, status, ages, moved, events } = frame;
+    let Frame { tick, unix_ms: _, snapshot, ended, decision, history, status, ages, moved, events } = frame;
     let Snapshot { at, day, page_size, host, cgroups } = snapshot;
-    let json = |outcome| serde_json::to_string(outcome).unwrap_or_default();
-    let events = events.iter().map(|event| serde_json::to_string(event).unwrap_or_default()).collect();
     let (decided, held) = match decision {
         None => (None, last.map(|last| last.held.clone()).unwrap_or_default()),
         Some(Decision { plan, outcomes }) => {
-            let outcomes = outcomes.iter().map(json).collect();
-            (Some(Decided { steps: plan.steps, outcomes }), (0..).zip(plan.held).collect())
+            (Some(Decided { steps: plan.steps, wants: plan.wants, outcomes }), (0..).zip(plan.held).collect())
         }
     };
     let parts = Parts {
@@ -137,18 +134,18 @@ pub(super) fn pack(frame: Frame, last: Option<&Parts>, key: &Parts, terms: u32) 
         cgroups: Rows::between(&key.cgroups, &parts.cgroups),
         ages: Rows::between(&key.ages, &parts.ages),
         held: Rows::between(&key.held, &parts.held),
+        ended,
         decided,
-        status: patch::between(&key.status, &parts.status).map(|patch| patch.to_string()),
+        status: patch::between(&key.status, &parts.status),
         events,
     };
-    Some((postcard::to_stdvec(&packed).ok()?, parts))
+    Some((to_bytes(&packed)?, parts))
 }
 
 /// The frame of a payload, laid over the parts of its key, and its own parts.
 pub(super) fn unpack(packed: Packed, unix_ms: u64, key: Parts) -> Result<(Frame, Parts), Fault> {
-    let events = packed.events()?;
     let status = match packed.status {
-        Some(text) => patch::onto(key.status, serde_json::from_str(&text).map_err(|_| Fault::Contents)?),
+        Some(patch) => patch::onto(key.status, patch),
         None => key.status,
     };
     let parts = Parts {
@@ -159,10 +156,9 @@ pub(super) fn unpack(packed: Packed, unix_ms: u64, key: Parts) -> Result<(Frame,
     };
     let decision = match packed.decided {
         None => None,
-        Some(Decided { steps, outcomes }) => {
-            let outcomes = outcomes.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>();
-            let plan = Plan { steps, held: parts.held.values().cloned().collect() };
-            Some(Decision { plan, outcomes: outcomes.map_err(|_| Fault::Contents)? })
+        Some(Decided { steps, wants, outcomes }) => {
+            let plan = Plan { steps, held: parts.held.values().cloned().collect(), wants };
+            Some(Decision { plan, outcomes })
         }
     };
     let snapshot = Snapshot {
@@ -176,12 +172,13 @@ pub(super) fn unpack(packed: Packed, unix_ms: u64, key: Parts) -> Result<(Frame,
         tick: packed.tick,
         unix_ms,
         snapshot,
+        ended: packed.ended,
         decision,
         history: packed.history,
         status: status_of(&parts.status)?,
         ages: parts.ages.clone(),
         moved: moved_of(&parts.status)?,
-        events,
+        events: packed.events,
     };
     Ok((frame, parts))
 }
@@ -200,10 +197,46 @@ fn moved_of(status: &Value) -> Result<BTreeMap<CgroupId, Moved>, Fault> {
     }
 }
 
-/// Reads postcard, all of it.
-pub(super) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        _ => Err(Fault::Contents),
+/// As MessagePack with the name of every field: what a later version has more of is left out, and what it has no more is
+/// passed over.
+pub(super) fn to_bytes<T: Serialize>(value: &T) -> Option<Vec<u8>> {
+    rmp_serde::to_vec_named(value).ok()
+}
+
+/// What is stored is not nested deeper. Reading calls itself for each level, so a file must not choose how deep.
+const MAX_DEPTH: usize = 64;
+
+/// Reads MessagePack, all of it.
+pub(super) fn from_bytes<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, Fault> {
+    let mut reader = rmp_serde::Deserializer::new(&mut bytes);
+    reader.set_max_depth(MAX_DEPTH);
+    let value = T::deserialize(&mut reader).map_err(|_| Fault::Contents)?;
+    if bytes.is_empty() { Ok(value) } else { Err(Fault::Contents) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A list of one list of one list …
+    fn nested(levels: usize) -> Vec<u8> {
+        let mut bytes = vec![0x91; levels];
+        bytes.push(0x90);
+        bytes
+    }
+
+    #[test]
+    fn what_is_too_deep_or_longer_than_the_file_or_followed_by_more_is_no_contents() {
+        assert!(from_bytes::<Value>(&nested(MAX_DEPTH / 2)).is_ok());
+        assert_eq!(from_bytes::<Value>(&nested(MAX_DEPTH)), Err(Fault::Contents));
+        assert_eq!(from_bytes::<Value>(&nested(1 << 20)), Err(Fault::Contents));
+        // A text and a list of 2^32 − 1, of which nothing is there.
+        for mark in [0xdb, 0xdd] {
+            assert_eq!(from_bytes::<Value>(&[mark, 0xff, 0xff, 0xff, 0xff]), Err(Fault::Contents));
+        }
+        let mut bytes = to_bytes(&"ten pages").unwrap();
+        assert!(from_bytes::<String>(&bytes).is_ok());
+        bytes.push(0xc0);
+        assert_eq!(from_bytes::<String>(&bytes), Err(Fault::Contents));
     }
 }

@@ -261,7 +261,7 @@ impl Recording {
     pub fn events(&self, index: usize) -> Result<Vec<Event>, RecordingError> {
         let spot = *self.spots.get(index).ok_or(RecordingError::NoFrame(index))?;
         let read = self.read(spot.file as usize, spot.offset, spot.len);
-        read.and_then(|(_, packed)| packed.events()).map_err(|fault| self.at(index, spot, fault))
+        read.map(|(_, packed)| packed.events()).map_err(|fault| self.at(index, spot, fault))
     }
 
     fn at(&self, number: usize, spot: Spot, fault: Fault) -> RecordingError {

@@ -231,7 +231,8 @@ impl Writer {
 
     /// Writes a frame; says how many bytes that took.
     fn write(&mut self, frame: Frame) -> io::Result<u64> {
-        let terms = postcard::to_stdvec(&self.terms).map_err(io::Error::other)?;
+        let terms =
+            pack::to_bytes(&self.terms).ok_or_else(|| io::Error::other("the terms cannot be packed"))?;
         let (unix_ms, is_key, id) = (frame.unix_ms, frame.history.is_some(), crc32fast::hash(&terms));
         let none = Parts::default();
         let last = self.last.take().or_else(|| self.key.as_ref().map(|(_, parts)| parts.clone()));

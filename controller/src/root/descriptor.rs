@@ -10,9 +10,9 @@ use rustix::io::Errno;
 use super::READ_LIMIT;
 
 /// Opens `rel` below `at` one component at a time, following no link.
-pub(super) fn walk(at: BorrowedFd<'_>, rel: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+pub(super) fn walk(at: BorrowedFd<'_>, rel: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let step = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut parts = rel.split('/').filter(|part| !part.is_empty() && *part != ".").peekable();
+    let mut parts = rel.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b".")).peekable();
     let mut here = rustix::fs::openat(at, ".", step, Mode::empty())?;
     while let Some(part) = parts.next() {
         let flags = if parts.peek().is_some() { step } else { flags | OFlags::NOFOLLOW };

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use super::change::{Make as _, Write as _};
 use super::*;
 
 fn world() -> (tempfile::TempDir, Root) {
@@ -122,6 +123,15 @@ fn a_cgroup_made_again_at_the_same_path_has_another_id_and_the_old_handle_is_dea
     });
 }
 
+/// By it the root's valve is found: no gate was closed below a folder before.
+#[test]
+fn the_root_cgroup_of_a_folder_has_the_id_of_every_root_cgroup() {
+    both(|_, root| {
+        assert_eq!(root.cgroup_id("").unwrap(), CgroupId::ROOT.0);
+        assert_ne!(root.cgroup_id("a").unwrap(), CgroupId::ROOT.0);
+    });
+}
+
 #[test]
 fn a_file_of_a_cgroup_is_one_name() {
     both(|_, root| {
@@ -147,5 +157,48 @@ fn a_link_is_inspected_and_not_followed() {
         symlink("/dev/null", dir.join("proc/masked")).unwrap();
         assert_eq!(root.inspect("proc/masked").unwrap().1.as_deref(), Some("/dev/null"));
         assert_eq!(root.inspect("proc/swaps").unwrap().1, None);
+    });
+}
+
+#[test]
+fn a_rename_elsewhere_is_no_reason_to_fail() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    std::fs::create_dir_all(path("a/b")).unwrap();
+    std::fs::write(path("a/value"), "1").unwrap();
+    // As /sys/block/dm-3 leads to ../devices/virtual/block/dm-3.
+    std::os::unix::fs::symlink("b/..", path("a/link")).unwrap();
+    std::fs::create_dir(path("one")).unwrap();
+    let root = Root::at(dir.path()).unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                std::fs::rename(path("one"), path("two")).unwrap();
+                std::fs::rename(path("two"), path("one")).unwrap();
+            }
+        });
+        let failed = (0..20_000).filter(|_| root.read("a/link/value").is_err()).count();
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(failed, 0);
+    });
+}
+
+#[test]
+fn what_is_opened_to_look_at_it_cannot_be_changed() {
+    both(|_, root| {
+        let file = "sys/fs/cgroup/a/memory.swap.max";
+        for flags in
+            [OFlags::WRONLY, OFlags::RDWR, OFlags::RDONLY | OFlags::TRUNC, OFlags::PATH | OFlags::CREATE]
+        {
+            assert_eq!(
+                root.open(file, flags).unwrap_err().source.kind(),
+                io::ErrorKind::InvalidInput,
+                "{flags:?}"
+            );
+        }
+        assert!(root.open(file, OFlags::RDONLY).is_ok() && root.open_to_change(file, OFlags::RDWR).is_ok());
+        assert_eq!(root.read_value(file).unwrap(), "max");
     });
 }

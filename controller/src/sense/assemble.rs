@@ -1,4 +1,4 @@
-//! The kernel's numbers and the shadow map's, laid together as the snapshot that a decision rests on. Pure.
+//! The kernel's numbers, the shadow map's and the swap areas, laid together as the snapshot that a decision rests on. Pure.
 //!
 //! Lives here: the sums over subtrees and the arithmetic on the pool. Nothing is read here. Caller: the agent, after
 //! `collect`.
@@ -11,11 +11,12 @@
 use std::collections::BTreeMap;
 
 use swaptier_policies::{
-    Bytes, CgroupId, CgroupView, Cold, HostView, MapHealth, Pages, Seconds, Share, Snapshot, Tiers, Writeback,
+    AreaView, Bytes, CgroupId, CgroupView, Cold, HostView, MapHealth, Pages, Seconds, Share, Snapshot, Tiers,
+    Writeback,
 };
 
 use super::cgroupfs::CgroupSample;
-use super::{HostMemory, Sensed, ZswapParameters};
+use super::{Accounting, HostMemory, Sensed, ZswapParameters};
 
 /// What a snapshot holds beside the kernel's files.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct Beside {
     pub at: Seconds,
     /// The number of the day.
     pub day: u32,
+    /// The swap areas that are on.
+    pub areas: Vec<AreaView>,
     /// Which dialect is ready.
     pub writeback: Writeback,
     /// Whether the map can be trusted.
@@ -36,8 +39,13 @@ pub struct Beside {
 
 /// Makes the snapshot.
 pub fn assemble(sensed: Sensed, beside: Beside) -> Snapshot {
-    let Sensed { memory, swaps: _, areas, vmstat: _, pressure: _, zswap, cgroups } = sensed;
-    let Beside { at, day, writeback, health, counts, mut cold } = beside;
+    let Sensed { memory, swaps: _, vmstat: _, pressure: _, zswap, accounting, cgroups, unseen: _ } = sensed;
+    let Beside { at, day, areas, writeback, health, counts, mut cold } = beside;
+    let writeback = match (accounting, writeback) {
+        (Accounting::Nokmem, _) => Writeback::Uncharged,
+        (Accounting::Unknown(why), Writeback::Ready(_)) => Writeback::None(why),
+        (_, writeback) => writeback,
+    };
     let mut tiers = match health {
         MapHealth::Exact => Some(subtree_sums(&cgroups, counts)),
         MapHealth::Absent(_) => None,
@@ -49,16 +57,16 @@ pub fn assemble(sensed: Sensed, beside: Beside) -> Snapshot {
     };
     let cgroups = cgroups.into_iter().map(view).collect();
     let page_size = Bytes(rustix::param::page_size() as u64);
-    Snapshot {
-        at,
-        day,
-        page_size,
-        host: HostView { areas, ..host(&memory, &zswap, writeback, health) },
-        cgroups,
-    }
+    Snapshot { at, day, page_size, host: host(&memory, &zswap, areas, writeback, health), cgroups }
 }
 
-fn host(memory: &HostMemory, zswap: &ZswapParameters, writeback: Writeback, map: MapHealth) -> HostView {
+fn host(
+    memory: &HostMemory,
+    zswap: &ZswapParameters,
+    areas: Vec<AreaView>,
+    writeback: Writeback,
+    map: MapHealth,
+) -> HostView {
     HostView {
         ram: memory.total,
         zswap_enabled: zswap.enabled == Some(true),
@@ -68,7 +76,7 @@ fn host(memory: &HostMemory, zswap: &ZswapParameters, writeback: Writeback, map:
         accept_threshold: zswap.accept_threshold_percent.map(share),
         swap_total: memory.swap_total,
         swap_free: memory.swap_free,
-        areas: Vec::new(),
+        areas,
         writeback,
         map,
     }
@@ -84,10 +92,8 @@ fn view(sample: CgroupSample, tiers: Option<Tiers>, cold: Option<Cold>) -> Cgrou
         memory_high,
         memory_max,
         swap_current,
-        swap_max,
         zswap_current,
-        zswap_max,
-        zswap_writeback,
+        settings,
         stat,
         pressure: _,
     } = sample;
@@ -99,9 +105,7 @@ fn view(sample: CgroupSample, tiers: Option<Tiers>, cold: Option<Cold>) -> Cgrou
         memory_high,
         memory_max,
         swap_current,
-        swap_max,
-        zswap_max,
-        zswap_writeback,
+        settings,
         zswap_compressed: zswap_current,
         zswap_original: stat.zswapped.map(Bytes),
         tiers,

@@ -1,7 +1,7 @@
 //! Files of `key value` lines: `memory.stat` and `/proc/vmstat`. Pure.
 //!
 //! A counter that the kernel does not print is `None`, which is not zero: `zswpwb` came with 6.8, `pswpin` per cgroup
-//! with 6.18. Callers: `cgroupfs.rs` and `procfs.rs`.
+//! with 6.18. Callers: `cgroupfs/` and `procfs.rs`.
 
 use serde::{Deserialize, Serialize};
 

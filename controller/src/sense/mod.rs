@@ -1,30 +1,31 @@
 //! The kernel read into one value, once per tick.
 //!
-//! Lives here: reading the cgroup tree and the host's files (`collect`), and laying the shadow map's numbers beside
-//! them (`assemble`). The map itself is `map/`. A tick either gives all of it or an error: a decision never sees half a
+//! Lives here: reading the cgroup tree and the host's files (`collect`), and laying beside them what others know
+//! (`assemble`): the shadow map's numbers, the swap areas with what was noted of them. The map itself is `map/`, the areas
+//! are `vswap/`'s. A tick either gives all of it or an error: a decision never sees half a
 //! host. Callers: the agent, `status`, `explain`.
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-use swaptier_policies::{AreaView, Bytes, Marks};
-
+pub use accounting::Accounting;
 pub use assemble::{Beside, assemble};
-pub use cgroupfs::{CgroupSample, CgroupTree};
+pub use cgroupfs::{CgroupSample, CgroupTree, Unseen};
 pub use counters::{MemoryStat, VmStat};
 pub use pressure::{Pressure, Stall};
-pub use procfs::{HostMemory, HostPressure, SwapArea};
+pub use procfs::{HostMemory, HostPressure};
+pub use swaps::SwapArea;
 pub use zswap::{ZswapCounters, ZswapParameters, read_counters, read_parameters};
 
 use crate::root::{Root, RootError};
 
-pub mod areas;
+mod accounting;
 mod assemble;
 pub mod cgroupfs;
 mod counters;
 mod pressure;
 pub mod procfs;
 pub mod swap_errors;
+pub mod swaps;
 pub mod zswap;
 
 #[cfg(test)]
@@ -59,41 +60,42 @@ pub enum SenseError {
 }
 
 /// Everything the kernel's files said this tick.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sensed {
     /// `/proc/meminfo`.
     pub memory: HostMemory,
     /// `/proc/swaps`.
     pub swaps: Vec<SwapArea>,
-    /// The same with what was noted of them: the caller's, who knows the notes (`areas::views`). As it is read, nobody
-    /// noted any.
-    #[serde(default)]
-    pub areas: Vec<AreaView>,
     /// `/proc/vmstat`.
     pub vmstat: VmStat,
     /// `/proc/pressure`.
     pub pressure: HostPressure,
     /// `/sys/module/zswap/parameters`.
     pub zswap: ZswapParameters,
+    /// Whether cgroups are charged for what they have in zswap.
+    pub accounting: Accounting,
     /// Every cgroup, parents before children.
     pub cgroups: Vec<CgroupSample>,
+    /// What could not be looked at.
+    pub unseen: Unseen,
 }
 
 /// Reads the host.
 pub fn collect(root: &Root, tree: &mut CgroupTree) -> Result<Sensed, SenseError> {
     let memory = procfs::read_meminfo(root)?;
     let mut cgroups = tree.read(root)?;
+    let accounting = Accounting::read(root);
+    accounting.forget(&mut cgroups);
     count_root_pages(&mut cgroups, &memory);
-    let swaps = procfs::read_swaps(root)?;
-    let page = Bytes(rustix::param::page_size() as u64);
     Ok(Sensed {
         memory,
-        areas: areas::views(&swaps, &[], |_| Marks::default(), page),
-        swaps,
+        swaps: swaps::read(root)?,
         vmstat: procfs::read_vmstat(root)?,
         pressure: procfs::read_pressure(root),
         zswap: zswap::read_parameters(root),
+        accounting,
         cgroups,
+        unseen: tree.unseen().clone(),
     })
 }
 

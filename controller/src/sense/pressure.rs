@@ -1,6 +1,6 @@
 //! Pressure stall information, of a cgroup or of the host: the text of a `pressure` file as whole numbers. Pure.
 //!
-//! The decision crate takes no floats, so `avg10=1.23` becomes a [`Share`] here. Callers: `cgroupfs.rs`, `procfs.rs`.
+//! The decision crate takes no floats, so `avg10=1.23` becomes a [`Share`] here. Callers: `cgroupfs/`, `procfs.rs`.
 
 use serde::{Deserialize, Serialize};
 use swaptier_policies::Share;

@@ -1,4 +1,4 @@
-//! What the host's `/proc` says: `meminfo`, `swaps`, `vmstat`, `pressure`.
+//! What the host's `/proc` says: `meminfo`, `vmstat`, `pressure`.
 //!
 //! The `procfs` crate parses what it knows (`meminfo`); its other parsers return floats or a map of strings, so the
 //! rest is read here. Everything is opened through [`Root`]. Caller: `sense::collect`.
@@ -29,21 +29,6 @@ pub struct HostMemory {
     pub zswap: Option<Bytes>,
     /// `Zswapped`: *original* bytes in the pool.
     pub zswapped: Option<Bytes>,
-}
-
-/// One line of `/proc/swaps`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SwapArea {
-    /// The device or file, as the kernel names it.
-    pub path: String,
-    /// `partition` or `file`.
-    pub kind: String,
-    /// Size without the header page.
-    pub size: Bytes,
-    /// Bytes of slots in use: *original*, whether or not the pages are on the device.
-    pub used: Bytes,
-    /// Higher is used first.
-    pub priority: i32,
 }
 
 /// The host's `/proc/pressure`. `None` where the kernel does not account it.
@@ -93,22 +78,6 @@ fn is_meminfo(line: &str) -> bool {
         && matches!(unit, None | Some("kB"))
 }
 
-/// Reads `/proc/swaps`: the areas in use, in the kernel's order.
-pub fn read_swaps(root: &Root) -> Result<Vec<SwapArea>, SenseError> {
-    let path = "proc/swaps";
-    parse_swaps(&root.read(path)?).map_err(|why| SenseError::Unexpected { path: root.host_path(path), why })
-}
-
-/// The text of `/proc/swaps`.
-///
-/// # Errors
-/// The first line that is not what the kernel prints.
-pub fn parse_swaps(text: &str) -> Result<Vec<SwapArea>, String> {
-    // The first line is the heading.
-    let lines = text.lines().skip(1);
-    lines.map(|line| parse_swap(line).ok_or_else(|| format!("`{}`", line.escape_debug()))).collect()
-}
-
 /// Reads `/proc/vmstat`.
 pub fn read_vmstat(root: &Root) -> Result<VmStat, SenseError> {
     Ok(VmStat::parse(&root.read("proc/vmstat")?))
@@ -118,21 +87,6 @@ pub fn read_vmstat(root: &Root) -> Result<VmStat, SenseError> {
 pub fn read_pressure(root: &Root) -> HostPressure {
     let read = |name: &str| Pressure::parse(&root.read(&format!("proc/pressure/{name}")).ok()?);
     HostPressure { memory: read("memory"), io: read("io") }
-}
-
-fn parse_swap(line: &str) -> Option<SwapArea> {
-    let mut parts = line.split_ascii_whitespace();
-    let mut next = || parts.next();
-    let (path, kind) = (next()?, next()?.to_owned());
-    let mut kib = || next()?.parse::<u64>().ok()?.checked_mul(1024).map(Bytes);
-    let (size, used) = (kib()?, kib()?);
-    let priority = parts.next()?.parse().ok()?;
-    Some(SwapArea { path: unescaped(path), kind, size, used, priority })
-}
-
-/// The kernel prints space, tab, newline and backslash of a name as three octal digits.
-fn unescaped(name: &str) -> String {
-    name.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 }
 
 #[cfg(test)]
@@ -175,37 +129,6 @@ mod tests {
         }
         fake.remove("proc/meminfo");
         assert!(matches!(read_meminfo(fake.root()), Err(SenseError::Read(_))));
-    }
-
-    #[test]
-    fn swap_areas_are_read_with_names_that_hold_spaces() {
-        let fake = FakeRoot::host();
-        fake.write(
-            "proc/swaps",
-            "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n\
-             /dev/vda                                partition\t1048572\t\t12288\t\t-2\n\
-             /swap\\040file\\134x                      file\t\t4\t\t0\t\t5\n",
-        );
-        let areas = read_swaps(fake.root()).unwrap();
-        let vda = SwapArea {
-            path: "/dev/vda".into(),
-            kind: "partition".into(),
-            size: Bytes(1_048_572 * 1024),
-            used: Bytes(12_288 * 1024),
-            priority: -2,
-        };
-        assert_eq!(areas[0], vda);
-        assert_eq!((areas[1].path.as_str(), areas[1].priority), ("/swap file\\x", 5));
-    }
-
-    #[test]
-    fn no_swap_is_an_empty_list_and_a_broken_line_is_an_error() {
-        let fake = FakeRoot::host();
-        fake.write("proc/swaps", "Filename Type Size Used Priority\n");
-        assert_eq!(read_swaps(fake.root()).unwrap(), []);
-        fake.write("proc/swaps", "Filename Type Size Used Priority\n/dev/vda partition 12\n");
-        let error = read_swaps(fake.root()).unwrap_err().to_string();
-        assert!(error.contains("proc/swaps") && error.contains("/dev/vda partition 12"), "{error}");
     }
 
     #[test]

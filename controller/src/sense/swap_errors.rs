@@ -6,8 +6,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{OFlags, SeekFrom};
 
-use crate::root::Root;
-use crate::vswap::found::DeviceNumber;
+use crate::root::{DeviceNumber, Root};
 
 /// One record a read, from where the last one ended.
 const LOG: &str = "dev/kmsg";
@@ -47,6 +46,12 @@ impl KernelLog {
     pub fn open(root: &Root) -> KernelLog {
         let opened = root.open(LOG, OFlags::RDONLY | OFlags::NONBLOCK).ok();
         KernelLog(opened.filter(|log| rustix::fs::seek(log, SeekFrom::End(0)).is_ok()))
+    }
+
+    /// Whether it can be read: else no disk that fails is ever told.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.is_some()
     }
 
     /// What was said since the last look.

@@ -2,13 +2,18 @@
 
 use std::os::unix::fs::symlink;
 
-use swaptier_policies::{Bytes, CgroupId, Cold, Limit, MapHealth, Pages, Seconds, Share, Tiers, Writeback};
+use swaptier_policies::{
+    Bytes, CgroupId, CgroupPath, Cold, Knob, Limit, MapHealth, Pages, Seconds, Share, Tiers, Writeback,
+};
 
 use super::*;
-use crate::fake::FakeRoot;
+use crate::{
+    fake::FakeRoot,
+    root::{cgroup_file, change::Write as _},
+};
 
-fn paths(samples: &[CgroupSample]) -> Vec<&str> {
-    let mut paths: Vec<_> = samples.iter().map(|s| s.path.as_str()).collect();
+fn paths(samples: &[CgroupSample]) -> Vec<String> {
+    let mut paths: Vec<_> = samples.iter().map(|s| s.path.to_string()).collect();
     paths.sort_unstable();
     paths
 }
@@ -25,6 +30,7 @@ fn beside(health: MapHealth) -> Beside {
     Beside {
         at: Seconds(60),
         day: 3,
+        areas: Vec::new(),
         writeback: Writeback::Ready("worker".into()),
         health,
         counts: Default::default(),
@@ -43,10 +49,28 @@ fn every_cgroup_is_found_with_its_parent_first() {
     for (index, sample) in samples.iter().enumerate() {
         let parent = sample.parent.map(|parent| samples.iter().position(|s| s.id == parent).unwrap());
         assert!(parent.is_none_or(|parent| parent < index), "{}", sample.path);
-        let above = sample.path.rsplit_once('/').map_or("", |(above, _)| above);
-        assert_eq!(parent.map(|p| samples[p].path.as_str()), (!sample.path.is_empty()).then_some(above));
+        assert_eq!(parent.map(|parent| samples[parent].path.clone()), sample.path.parent());
         assert_eq!(sample.id.0, fake.root().cgroup_id(&sample.path).unwrap());
     }
+}
+
+#[test]
+fn a_name_is_bytes_and_none_is_left_out() {
+    let fake = FakeRoot::host();
+    fake.cgroup("a");
+    let names = [&b"caf\xe9.scope"[..], b"\x1b[31mred", br"caf\xe9.scope", "データ".as_bytes()];
+    let ids = names.map(|name| fake.cgroup(&CgroupPath::from("a").join(name)));
+    let samples = read(&fake);
+    for (name, id) in names.iter().zip(ids) {
+        let found = samples.iter().find(|sample| sample.id.0 == id).unwrap();
+        assert_eq!((found.path.name(), found.memory_current), (*name, Some(Bytes(1_048_576))));
+    }
+    let shown = [r"a/caf\xe9.scope", r"a/\x1b[31mred", r"a/caf\x5cxe9.scope", "a/データ"];
+    assert!(
+        shown.iter().all(|path| paths(&samples).iter().any(|found| found == path)),
+        "{:?}",
+        paths(&samples)
+    );
 }
 
 #[test]
@@ -71,9 +95,15 @@ fn every_file_lands_in_its_own_field() {
     let limit = |bytes| Some(Limit::Bytes(Bytes(bytes)));
     assert_eq!(sample.memory_current, Some(Bytes(4096)));
     assert_eq!((sample.memory_high, sample.memory_max), (limit(8192), limit(12288)));
-    assert_eq!((sample.swap_current, sample.swap_max), (Some(Bytes(16384)), limit(20480)));
-    assert_eq!((sample.zswap_current, sample.zswap_max), (Some(Bytes(100)), limit(24576)));
-    assert_eq!((sample.zswap_writeback, sample.populated), (Some(false), false));
+    assert_eq!(
+        (sample.swap_current, sample.settings.limit(Knob::SwapMax)),
+        (Some(Bytes(16384)), limit(20480))
+    );
+    assert_eq!(
+        (sample.zswap_current, sample.settings.limit(Knob::ZswapMax)),
+        (Some(Bytes(100)), limit(24576))
+    );
+    assert_eq!((sample.settings.valve(), sample.populated), (Some(false), false));
     assert_eq!(sample.stat.zswapped, Some(28672));
 }
 
@@ -84,11 +114,11 @@ fn a_file_that_this_kernel_does_not_have_is_unknown_and_the_others_are_not() {
         ("memory.high", |s| s.memory_high.is_none()),
         ("memory.max", |s| s.memory_max.is_none()),
         ("memory.swap.current", |s| s.swap_current.is_none()),
-        ("memory.swap.max", |s| s.swap_max.is_none()),
-        ("memory.zswap.max", |s| s.zswap_max.is_none()),
-        ("memory.zswap.writeback", |s| s.zswap_writeback.is_none()),
+        ("memory.swap.max", |s| s.settings.get(Knob::SwapMax).is_none()),
+        ("memory.zswap.max", |s| s.settings.get(Knob::ZswapMax).is_none()),
+        ("memory.zswap.writeback", |s| s.settings.valve().is_none()),
         ("memory.stat", |s| s.stat == MemoryStat::default()),
-        ("memory.current", |s| s.memory_current.is_none() && s.swap_max.is_none()),
+        ("memory.current", |s| s.memory_current.is_none() && s.settings.get(Knob::SwapMax).is_none()),
     ];
     for (file, is_unknown) in files {
         let fake = FakeRoot::host();
@@ -117,7 +147,10 @@ fn nonsense_is_unknown_and_never_zero() {
         fake.write(&format!("sys/fs/cgroup/a/{file}"), text);
     }
     let sample = one(&fake, "a");
-    assert_eq!((sample.memory_current, sample.swap_max, sample.zswap_writeback), (None, None, None));
+    assert_eq!(
+        (sample.memory_current, sample.settings.limit(Knob::SwapMax), sample.settings.valve()),
+        (None, None, None)
+    );
     assert_eq!(sample.zswap_current, None);
 }
 
@@ -160,7 +193,10 @@ fn what_changes_between_two_ticks_is_seen_by_the_second() {
     let mut tree = CgroupTree::default();
     let mut read = || {
         let samples = tree.read(fake.root()).unwrap();
-        (paths(&samples).join(" "), samples.iter().find(|s| s.path == "a/x").map(|s| s.swap_max))
+        (
+            paths(&samples).join(" "),
+            samples.iter().find(|s| s.path == "a/x").map(|s| s.settings.limit(Knob::SwapMax)),
+        )
     };
     assert_eq!(read(), (" a a/x".into(), Some(Some(Limit::Max))));
     fake.write("sys/fs/cgroup/a/x/memory.swap.max", "4096\n");
@@ -204,14 +240,117 @@ fn a_link_in_the_hierarchy_is_not_walked_into() {
 }
 
 #[test]
-fn a_tower_of_cgroups_ends_at_the_bound() {
+fn a_tower_of_cgroups_ends_at_the_bound_and_that_is_told() {
     let fake = FakeRoot::host();
     let tower = (0..80).map(|n| n.to_string()).collect::<Vec<_>>();
     for depth in 1..=tower.len() {
         fake.cgroup(&tower[..depth].join("/"));
     }
-    // The root and 64 levels below it.
-    assert_eq!(read(&fake).len(), 65);
+    fake.cgroup("other");
+    let mut tree = CgroupTree::default();
+    // The root and 64 levels below it, and the other.
+    assert_eq!(tree.read(fake.root()).unwrap().len(), 66);
+    let within = |path: &str| tree.unseen().within(&path.into());
+    assert!(within("0/1").is_some_and(|why| why.contains("64 deep")) && within("other").is_none());
+    assert_eq!(tree.unseen().sentences().count(), 1);
+}
+
+#[test]
+fn a_path_longer_than_the_kernel_takes_is_walked_and_acted_on() {
+    let fake = FakeRoot::host();
+    fake.cgroup("a");
+    // 20 names of 250 bytes: 5,020 bytes, of which the kernel takes 4,095 at a time.
+    let deep = vec!["n".repeat(250); 20].join("/");
+    let mut dir = std::fs::File::open(fake.path("sys/fs/cgroup")).unwrap();
+    for name in deep.split('/') {
+        rustix::fs::mkdirat(&dir, name, rustix::fs::Mode::RWXU).unwrap();
+        let below = rustix::fs::openat(&dir, name, rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());
+        dir = below.unwrap().into();
+        for (file, text) in
+            [("cgroup.events", "populated 1\n"), ("memory.current", "4096\n"), ("memory.swap.max", "max\n")]
+        {
+            let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CREATE;
+            let made = rustix::fs::openat(&dir, file, flags, rustix::fs::Mode::RWXU).unwrap();
+            rustix::io::write(made, text.as_bytes()).unwrap();
+        }
+    }
+    for tree in [&mut CgroupTree::default(), &mut CgroupTree::with_room(2)] {
+        for _ in 0..2 {
+            let samples = tree.read(fake.root()).unwrap();
+            let last = samples.iter().find(|sample| sample.path == deep.as_str()).unwrap();
+            assert_eq!((samples.len(), last.memory_current), (22, Some(Bytes(4096))));
+            assert_eq!(tree.unseen(), &Unseen::default());
+        }
+    }
+    let found = fake.root().cgroup(&deep).unwrap();
+    found.write("memory.swap.max", "8192").unwrap();
+    assert_eq!(found.read_value("memory.swap.max").unwrap(), "8192");
+}
+
+#[test]
+fn what_cannot_be_read_costs_that_cgroup_alone_and_is_told() {
+    let fake = FakeRoot::host();
+    for path in ["a", "a/x", "b"] {
+        fake.cgroup(path);
+    }
+    // Reading a directory fails, and not because it is gone.
+    fake.remove("sys/fs/cgroup/a/x/memory.swap.max");
+    std::fs::create_dir(fake.path("sys/fs/cgroup/a/x/memory.swap.max")).unwrap();
+    let mut tree = CgroupTree::default();
+    let samples = tree.read(fake.root()).unwrap();
+    let of = |path: &str| samples.iter().find(|sample| sample.path == path).unwrap();
+    assert_eq!(
+        (of("a/x").settings.limit(Knob::SwapMax), of("a/x").memory_current),
+        (None, Some(Bytes(1_048_576)))
+    );
+    assert_eq!(of("b").settings.limit(Knob::SwapMax), Some(Limit::Max));
+    let within = |path: &str| tree.unseen().within(&path.into());
+    assert!(within("a").is_some() && within("a/x").is_some() && within("b").is_none());
+    let told: Vec<String> = tree.unseen().sentences().collect();
+    assert!(told.len() == 1 && told[0].contains("/a/x: memory.swap.max: "), "{told:?}");
+    // `events` too: whoever may live in it lives.
+    fake.remove("sys/fs/cgroup/b/cgroup.events");
+    std::fs::create_dir(fake.path("sys/fs/cgroup/b/cgroup.events")).unwrap();
+    let mut tree = CgroupTree::default();
+    let samples = tree.read(fake.root()).unwrap();
+    assert!(samples.iter().any(|sample| sample.path == "b" && sample.populated));
+    assert!(tree.unseen().within(&"b".into()).is_some());
+}
+
+#[test]
+fn cgroups_without_the_memory_controller_cost_nothing_however_many_there_are() {
+    let fake = FakeRoot::host();
+    let control = |path: &str, text: &str| fake.write(&cgroup_file(path, "cgroup.subtree_control"), text);
+    control("", "cpu memory pids\n");
+    fake.cgroup("a");
+    fake.cgroup("user");
+    control("user", "cpu pids\n");
+    for n in 0..300 {
+        fake.write(&format!("sys/fs/cgroup/user/{n}/cgroup.events"), "populated 1\n");
+        fake.write(&format!("sys/fs/cgroup/user/{n}/deep/cgroup.events"), "populated 1\n");
+    }
+    let mut tree = CgroupTree::default();
+    let mut read = || (paths(&tree.read(fake.root()).unwrap()).join(" "), tree.unseen().clone());
+    for _ in 0..2 {
+        assert_eq!(read(), (" a user".to_owned(), Unseen::default()));
+    }
+    // The controller comes and goes, and the directory looks the same from outside.
+    let with = |files: &[(&str, &str)]| {
+        for (file, text) in files {
+            fake.write(&format!("sys/fs/cgroup/user/7/{file}"), text);
+        }
+    };
+    with(&[("memory.current", "4096\n")]);
+    control("user", "cpu memory pids\n");
+    assert!(read().0.starts_with(" a user user/0 "), "{}", read().0);
+    control("user", "cpu pids\n");
+    fake.remove("sys/fs/cgroup/user/7/memory.current");
+    assert_eq!(read().0, " a user");
+    // Where no cgroup has it, that is said.
+    control("", "cpu\n");
+    let mut tree = CgroupTree::default();
+    assert_eq!(paths(&tree.read(fake.root()).unwrap()), [""]);
+    assert_eq!(tree.unseen().sentences().count(), 1);
 }
 
 #[test]

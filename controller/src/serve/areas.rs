@@ -9,7 +9,7 @@ use swaptier_policies::{AreaView, Level, PoolView};
 
 use super::shown;
 use super::status::{AreaStatus, PoolStatus};
-use crate::map::AreaScan;
+use crate::map::OwnerScan;
 use crate::sense::SwapArea;
 
 /// One row for each area that is on. `scans` is what the map counted, by the kernel's numbers; `level` how far the pool
@@ -17,7 +17,7 @@ use crate::sense::SwapArea;
 pub fn rows(
     swaps: &[SwapArea],
     views: &[AreaView],
-    scans: &BTreeMap<u32, AreaScan>,
+    scans: &BTreeMap<u32, OwnerScan>,
     level: impl Fn(&str) -> Level,
     page: u64,
 ) -> Vec<AreaStatus> {
@@ -42,7 +42,7 @@ pub fn rows(
 fn on_disk<'m>(
     pool: &PoolView,
     views: &[AreaView],
-    scan: &impl Fn(&AreaView) -> Option<&'m AreaScan>,
+    scan: &impl Fn(&AreaView) -> Option<&'m OwnerScan>,
 ) -> Option<u64> {
     let shares = |view: &&AreaView| view.pool.as_ref().is_some_and(|other| other.name == pool.name);
     views.iter().filter(shares).map(|view| scan(view).map(|scan| scan.slots(State::Phys))).sum()
@@ -92,20 +92,21 @@ mod tests {
         }
     }
 
-    fn scan(zswap: u64, phys: u64) -> AreaScan {
-        AreaScan { slots: [0, 0, zswap, 0, phys, 0], ..AreaScan::default() }
+    fn scan(zswap: u64, phys: u64) -> OwnerScan {
+        OwnerScan { slots: [0, 0, zswap, 0, phys, 0], ..OwnerScan::default() }
     }
 
-    fn rows_of(views: &[AreaView], scans: &[(u32, AreaScan)]) -> Vec<AreaStatus> {
+    fn rows_of(views: &[AreaView], scans: &[(u32, OwnerScan)]) -> Vec<AreaStatus> {
         let swap = |view: &AreaView| SwapArea {
-            path: view.path.clone(),
+            path: view.path.clone().into(),
+            identity: None,
             kind: "partition".into(),
             size: Bytes(view.slots.0 * 4096),
             used: Bytes(view.used.0 * 4096),
             priority: view.priority,
         };
         let swaps: Vec<SwapArea> = views.iter().map(swap).collect();
-        rows(&swaps, views, &scans.iter().copied().collect(), |_| Level::Free, 4096)
+        rows(&swaps, views, &scans.iter().cloned().collect(), |_| Level::Free, 4096)
     }
 
     #[test]

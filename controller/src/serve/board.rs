@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use swaptier_policies::{CgroupPath, path::is_below};
 use tokio::sync::watch;
 
 use super::detail::{ACTIONS, Ages, Detail, Law};
@@ -62,7 +63,7 @@ impl Page {
         self.line.get_or_init(made).clone()
     }
 
-    /// One cgroup in detail. `None`: it is not in the status.
+    /// One cgroup in detail, by its path as the status has it. `None`: it is not in the status.
     #[must_use]
     pub fn detail(&self, path: &str) -> Option<Detail> {
         let path = path.trim_matches('/');
@@ -71,6 +72,7 @@ impl Page {
         let beside = self.beside.get(&row.id).cloned().unwrap_or_default();
         let rounds = status.rounds.iter().filter(|round| round["cgroup"].as_str() == Some(path));
         let skipped = rounds.clone().count().saturating_sub(ACTIONS);
+        let cgroup = CgroupPath::from_shown(path);
         let binds = |file: &str| is_of(file, path);
         Some(Detail {
             schema: SCHEMA,
@@ -81,8 +83,8 @@ impl Page {
             knobs: status.knobs.iter().filter(|knob| binds(&knob.path)).cloned().collect(),
             held: status.held.iter().filter(|held| held.cgroup == path).cloned().collect(),
             actions: beside.actions,
-            contenders: self.law.contenders(path),
-            fate: self.law.fate(path),
+            contenders: self.law.contenders(&cgroup),
+            fate: self.law.fate(&cgroup),
             rounds: rounds.skip(skipped).cloned().collect(),
         })
     }
@@ -91,9 +93,7 @@ impl Page {
 /// Whether the file is of the cgroup or of one above it.
 fn is_of(file: &str, cgroup: &str) -> bool {
     let folder = file.strip_prefix("/sys/fs/cgroup/").and_then(|file| Some(file.rsplit_once('/')?.0));
-    folder.is_some_and(|folder| {
-        cgroup.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
+    folder.is_some_and(|folder| cgroup == folder || is_below(cgroup, folder))
 }
 
 /// The board.
@@ -135,11 +135,21 @@ impl Board {
         self.newest.send_replace(Some(Arc::new(page)));
     }
 
-    /// Pins the newest page anew, with what the agent begins now: it says nothing else until that is over.
+    /// Pins the newest page anew, with the round that the agent begins now.
     pub fn begin(&self, doing: String) {
         if let Some(page) = self.newest() {
             let mut status = page.status.clone();
             status.agent.doing = Some(doing);
+            self.pin(Page::new(status, page.beside.clone()).by(page.law.clone()));
+        }
+    }
+
+    /// Pins the newest page anew after a tick that saw nothing: so many there were, and why.
+    pub fn pin_blind(&self, ticks: u64, why: &str) {
+        if let Some(page) = self.newest() {
+            let mut status = page.status.clone();
+            status.agent.blind = Some(why.to_owned());
+            status.agent.blind_ticks = ticks;
             self.pin(Page::new(status, page.beside.clone()).by(page.law.clone()));
         }
     }
@@ -255,6 +265,19 @@ mod tests {
         let newest = board.newest().unwrap();
         assert_eq!(newest.status.agent.doing.as_deref(), Some("write back"));
         assert_eq!(newest.status.cgroups, page().status.cgroups);
+    }
+
+    #[test]
+    fn a_blind_tick_is_counted_in_what_was_seen_before() {
+        let board = Board::default();
+        board.pin_blind(1, "nobody has seen anything yet");
+        assert!(board.newest().is_none());
+        board.pin(page());
+        board.pin_blind(2, "EIO");
+        board.pin_blind(3, "ENOMEM");
+        let agent = &board.newest().unwrap().status.agent;
+        assert_eq!((agent.blind_ticks, agent.blind.as_deref()), (3, Some("ENOMEM")));
+        assert_eq!(board.newest().unwrap().status.cgroups, page().status.cgroups);
     }
 
     #[test]

@@ -33,12 +33,16 @@ impl Connection {
         }
     }
 
-    /// Sends a request.
+    /// Sends a request. An agent that has closed its end already (it has no seat left) may have said why: that is
+    /// for [`Self::receive`] to tell.
     ///
     /// # Errors
-    /// The agent has gone.
+    /// The request cannot be written.
     pub fn send(&mut self, ask: Ask) -> io::Result<()> {
-        self.socket.get_mut().write_all(line(&Request { v: VERSION, ask }).as_bytes())
+        match self.socket.get_mut().write_all(line(&Request { v: VERSION, ask }).as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            sent => sent,
+        }
     }
 
     /// The next answer, waited for at most this long: what a subscriber reads again and again.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use swaptier_policies::{AreaView, Fate, Policy, PolicySet, Standing, fate};
+use swaptier_policies::{AreaView, CgroupPath, Fate, Policy, PolicySet, Standing, fate};
 
 use super::status::{ActionStatus, CgroupStatus, HeldStatus, KnobStatus, SwapIns};
 
@@ -75,7 +75,7 @@ pub struct Law {
 impl Law {
     /// Who contends for the cgroup at `path`.
     #[must_use]
-    pub fn contenders(&self, path: &str) -> Vec<Contender> {
+    pub fn contenders(&self, path: &CgroupPath) -> Vec<Contender> {
         let one = |(policy, standing): (&Policy, Standing)| Contender {
             policy: policy.name().to_owned(),
             standing: standing.to_string(),
@@ -85,7 +85,7 @@ impl Law {
 
     /// What the areas make of its policy.
     #[must_use]
-    pub fn fate(&self, path: &str) -> Option<FateStatus> {
+    pub fn fate(&self, path: &CgroupPath) -> Option<FateStatus> {
         let Fate { says, can_work } = fate(self.policies.resolve(path)?, &self.areas)?;
         Some(FateStatus { says, can_work })
     }
@@ -104,38 +104,4 @@ pub struct Ages {
     pub loaded_pages: Vec<u64>,
     /// Pages written back since the map was made, by how long they had been in zswap.
     pub written_back_pages: Vec<u64>,
-}
-
-/// The seconds with which a bucket of [`Ages`] begins, and the microseconds of one of [`super::status::Durations`].
-#[must_use]
-pub const fn bucket_start(bucket: usize) -> u64 {
-    if bucket == 0 { 0 } else { 1 << (bucket - 1) }
-}
-
-/// A histogram without the empty buckets at its end.
-#[must_use]
-pub fn trimmed(buckets: &[u64]) -> Vec<u64> {
-    let length = buckets.iter().rposition(|pages| *pages > 0).map_or(0, |last| last + 1);
-    buckets[..length].to_vec()
-}
-
-#[cfg(test)]
-mod tests {
-    use swaptier_common::cgroup::{AGE_BUCKETS, age_bucket};
-
-    use super::*;
-
-    #[test]
-    fn a_bucket_begins_with_the_first_age_that_is_in_it() {
-        for bucket in 1..AGE_BUCKETS - 1 {
-            assert_eq!(age_bucket(bucket_start(bucket)), bucket);
-            assert_eq!(age_bucket(bucket_start(bucket) - 1), bucket - 1);
-        }
-    }
-
-    #[test]
-    fn empty_buckets_at_the_end_are_left_out_and_those_between_are_not() {
-        assert_eq!(trimmed(&[0, 3, 0, 1, 0, 0]), [0, 3, 0, 1]);
-        assert!(trimmed(&[0, 0]).is_empty());
-    }
 }

@@ -86,7 +86,7 @@ pub fn group(root: &Root, name: &str) -> Option<u32> {
         let mut fields = line.split(':');
         (fields.next()? == name).then(|| fields.nth(1)?.parse().ok()).flatten()
     };
-    let in_file = root.read("etc/group").ok().and_then(|text| text.lines().find_map(of_line));
+    let in_file = root.read_lossy("etc/group").ok().and_then(|text| text.lines().find_map(of_line));
     let elsewhere = || root.is_system().then(|| uzers::get_group_by_name(name)).flatten().map(|it| it.gid());
     in_file.or_else(elsewhere)
 }

@@ -4,6 +4,7 @@
 //! answer to each; after [`Ask::Subscribe`] answers come by themselves until the client hangs up.
 
 use serde::{Deserialize, Serialize};
+use swaptier_policies::{CgroupPath, RoundReport};
 
 use super::{describe::Field, detail::Detail, events::Event, status::Status};
 
@@ -28,8 +29,8 @@ pub enum Ask {
     Status,
     /// One cgroup: histograms, its rounds, who set its files.
     Detail {
-        /// The cgroup's path.
-        cgroup: String,
+        /// The cgroup's path, as the status has it.
+        cgroup: CgroupPath,
     },
     /// The status again and again: the newest each time, none twice. Events since the subscription, or the number it
     /// begins with, come between.
@@ -39,7 +40,7 @@ pub enum Ask {
         interval_ms: u64,
         /// With each status the detail of this cgroup.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        detail: Option<String>,
+        detail: Option<CgroupPath>,
         /// Events with a number above this.
         #[serde(default)]
         events_since: u64,
@@ -62,16 +63,16 @@ pub enum Ask {
     },
     /// Closes the way to disk of a cgroup until it is opened again. Acts.
     Close {
-        /// The cgroup's path.
-        cgroup: String,
+        /// The cgroup's path, as the status has it.
+        cgroup: CgroupPath,
         /// Only say what would be done.
         #[serde(default)]
         dry_run: bool,
     },
     /// Opens it again. Acts.
     Open {
-        /// The cgroup's path.
-        cgroup: String,
+        /// The cgroup's path, as the status has it.
+        cgroup: CgroupPath,
         /// Only say what would be done.
         #[serde(default)]
         dry_run: bool,
@@ -83,8 +84,8 @@ pub enum Ask {
     },
     /// One round of write-back. Acts.
     Writeback {
-        /// The cgroup's path.
-        cgroup: String,
+        /// The cgroup's path, as the status has it.
+        cgroup: CgroupPath,
         /// Only pages that have been in zswap for this many seconds.
         older_than: u64,
         /// Pages at most.
@@ -168,7 +169,7 @@ pub enum Answer {
     /// To [`Ask::Writeback`]: the report of the round.
     Round {
         /// As in [`Status::rounds`].
-        report: serde_json::Value,
+        report: RoundReport,
     },
     /// To an act as a dry run: the writes, as text.
     Would {

@@ -1,8 +1,11 @@
 //! The agent's end of the control socket: a thread of its own, so that no client, however slow or many, takes time from
 //! a tick. Readers get what is pinned on the board; whoever asks for an act waits in a queue for the agent's loop.
 //!
-//! Every client is bounded: so many at a time, so long a request, so much time to say it and to take each answer. One
+//! Every client is bounded: so many at a time (`seats`), so long a request, so much time to say it and to take each answer.
+//! One who has gone before its turn came gets nothing done. One
 //! that does not read has one status in front of it, never a queue of them, and is dropped when its time is up.
+
+#![expect(clippy::disallowed_methods, reason = "the socket is its file")]
 
 use std::{
     fs, io,
@@ -13,6 +16,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use swaptier_policies::CgroupPath;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{
@@ -20,7 +25,7 @@ use tokio::{
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::{mpsc, oneshot},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -31,27 +36,38 @@ use super::{
     metrics::{self, Shape, http, textfile},
     peer::{self, Peer, Rights},
     protocol::{Answer, Ask, Request, VERSION, line},
+    seats::{ACTING, LOOKING, Seats},
 };
 use crate::{
-    cli::Exit,
     config::{MetricsConfig, SocketConfig},
+    exit::Exit,
     fault, map,
     root::Root,
 };
 
-/// Clients served at the same time; others wait to be accepted.
-const CLIENTS: usize = 32;
+/// Connections at the same time, those that are only told that there is no seat included; others wait to be accepted.
+const CLIENTS: usize = ACTING + LOOKING + 64;
 /// Bytes a request may have, its end included.
 const REQUEST_BYTES: u64 = 16 << 10;
 /// How long a client may take to say what it wants, or to take an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether a client that waits for an act is still there.
+const STILL_THERE: Duration = Duration::from_millis(50);
 /// The least time from one status of a subscription to the next.
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);
 /// The socket's thread gives way to the agent's by this much.
 const NICE: i32 = 5;
 
-/// Something for the agent's loop to do, and where the answer goes.
-pub type Errand = (Ask, oneshot::Sender<Answer>);
+/// Something for the agent's loop to do.
+#[derive(Debug)]
+pub struct Errand {
+    /// What.
+    pub ask: Ask,
+    /// When it was read.
+    pub read: std::time::Instant,
+    /// Where the answer goes.
+    pub client: oneshot::Sender<Answer>,
+}
 
 /// The listening socket; removed when dropped.
 pub struct Server {
@@ -67,6 +83,7 @@ struct Desk {
     errands: mpsc::Sender<Errand>,
     readers: Option<u32>,
     shape: Shape,
+    seats: Seats,
 }
 
 impl Server {
@@ -87,7 +104,13 @@ impl Server {
         let scrapers = metrics.listen.map(http::listen).transpose()?;
         let textfile = metrics.textfile.as_ref().map(|path| root.host_path(path));
         let listener = listen(&path, readers)?;
-        let desk = Desk { board, errands, readers, shape: Shape { cgroups: metrics.cgroups } };
+        let desk = Desk {
+            board,
+            errands,
+            readers,
+            shape: Shape { cgroups: metrics.cgroups },
+            seats: Seats::default(),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("socket".to_owned()).spawn(move || {
@@ -105,7 +128,7 @@ impl Server {
                 io::Result::Ok(())
             });
             if let Err(error) = served {
-                tracing::error!(%error, "the control socket cannot be waited for");
+                tracing::error!(%error, "the control socket cannot be waited for, so no command reaches the agent: {error}");
             }
             // A file on a disk that hangs must not keep the agent from ending.
             runtime.shutdown_background();
@@ -127,7 +150,11 @@ impl Drop for Server {
     }
 }
 
-fn readers(root: &Root, name: &str) -> io::Result<u32> {
+/// The group whose members may look.
+///
+/// # Errors
+/// There is none of this name.
+pub(crate) fn readers(root: &Root, name: &str) -> io::Result<u32> {
     peer::group(root, name).ok_or_else(|| {
         let message =
             format!("there is no group {name:?} (`[socket] group`): `groupadd --system {name}` makes it");
@@ -180,8 +207,15 @@ async fn serve(client: UnixStream, desk: &Desk) -> io::Result<()> {
     let mut reader = BufReader::new(reader);
     if rights == Rights::None {
         let message = "only root, and whoever is in the group of `[socket] group`, may talk to the agent";
-        return send(&mut writer, &line(&refused(Exit::NotPermitted as u8, message.to_owned()))).await;
+        return send(&mut writer, &line(&refused(Exit::NotPermitted, message.to_owned()))).await;
     }
+    let _seat = match desk.seats.take(who.uid(), rights) {
+        Ok(seat) => seat,
+        Err(why) => {
+            let message = format!("{why}: try again when one has left");
+            return send(&mut writer, &line(&refused(Exit::Failed, message))).await;
+        }
+    };
     loop {
         let mut text = String::new();
         let mut bounded = (&mut reader).take(REQUEST_BYTES);
@@ -190,7 +224,7 @@ async fn serve(client: UnixStream, desk: &Desk) -> io::Result<()> {
         }
         let ask = match understood(&text) {
             Ok(ask) if ask.is_act() && rights < Rights::Act => {
-                Err(refused(Exit::NotPermitted as u8, "only root may do this; you may look".to_owned()))
+                Err(refused(Exit::NotPermitted, "only root may do this; you may look".to_owned()))
             }
             asked => asked,
         };
@@ -199,7 +233,15 @@ async fn serve(client: UnixStream, desk: &Desk) -> io::Result<()> {
                 let wish = Wish { interval: Duration::from_millis(interval_ms), detail, events_since };
                 return subscribe(&mut reader, &mut writer, desk, wish).await;
             }
-            Ok(ask) => send(&mut writer, &answer(ask, desk).await).await?,
+            Ok(ask) if ask.is_act() => {
+                let done = tokio::select! {
+                    biased;
+                    () = left(&writer) => return Err(io::ErrorKind::BrokenPipe.into()),
+                    done = act(ask, desk) => done,
+                };
+                send(&mut writer, &line(&done)).await?;
+            }
+            Ok(ask) => send(&mut writer, &answer(ask, desk)).await?,
             Err(refusal) => {
                 send(&mut writer, &line(&refusal)).await?;
                 // What follows a line that was cut short is the rest of it.
@@ -212,7 +254,7 @@ async fn serve(client: UnixStream, desk: &Desk) -> io::Result<()> {
 }
 
 fn understood(text: &str) -> Result<Ask, Answer> {
-    let failed = |message: String| Err(refused(Exit::Failed as u8, message));
+    let failed = |message: String| Err(refused(Exit::Failed, message));
     let request: Request = match serde_json::from_str(text) {
         Ok(request) => request,
         Err(error) => return failed(format!("the request is not understood: {error}")),
@@ -228,21 +270,36 @@ async fn send(writer: &mut OwnedWriteHalf, text: &str) -> io::Result<()> {
     timeout(PATIENCE, writer.write_all(text.as_bytes())).await?
 }
 
-/// The line that answers one request.
-async fn answer(ask: Ask, desk: &Desk) -> Arc<str> {
-    let own = |answer: Answer| line(&answer).into();
-    if ask.is_act() {
-        let (reply, replied) = oneshot::channel();
-        let stopping = || refused(Exit::Failed as u8, "the agent is stopping".to_owned());
-        return own(match desk.errands.send((ask, reply)).await {
-            Ok(()) => replied.await.unwrap_or_else(|_| stopping()),
-            Err(_) => stopping(),
-        });
+/// Waits until the client has hung up. One that only says no more still waits for its answer.
+async fn left(client: &OwnedWriteHalf) {
+    loop {
+        let mut polled = [PollFd::new(client.as_ref(), PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        if poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().contains(PollFlags::HUP) {
+            return;
+        }
+        sleep(STILL_THERE).await;
     }
+}
+
+/// Has the agent's loop do it. Dropped when the client has left: then the loop does not begin it any more.
+async fn act(ask: Ask, desk: &Desk) -> Answer {
+    let (client, replied) = oneshot::channel();
+    let errand = Errand { ask, read: std::time::Instant::now(), client };
+    let stopping = || refused(Exit::Failed, "the agent is stopping".to_owned());
+    match desk.errands.send(errand).await {
+        Ok(()) => replied.await.unwrap_or_else(|_| stopping()),
+        Err(_) => stopping(),
+    }
+}
+
+/// The line that answers one request to look.
+fn answer(ask: Ask, desk: &Desk) -> Arc<str> {
+    let own = |answer: Answer| line(&answer).into();
     desk.board.look(map::now());
     let page = || {
         let message = "the agent has not finished its first look at the host yet";
-        desk.board.newest().ok_or_else(|| refused(Exit::Failed as u8, message.to_owned()))
+        desk.board.newest().ok_or_else(|| refused(Exit::Failed, message.to_owned()))
     };
     match ask {
         Ask::Status => page().map_or_else(own, |page| page.line()),
@@ -263,16 +320,16 @@ async fn answer(ask: Ask, desk: &Desk) -> Arc<str> {
         | Ask::Reload { .. }
         | Ask::Close { .. }
         | Ask::Open { .. }
-        | Ask::Record { .. } => own(refused(Exit::Failed as u8, "this is answered elsewhere".to_owned())),
+        | Ask::Record { .. } => own(refused(Exit::Failed, "this is answered elsewhere".to_owned())),
     }
 }
 
-fn detail(page: &Page, cgroup: &str) -> Answer {
-    match page.detail(cgroup) {
+fn detail(page: &Page, cgroup: &CgroupPath) -> Answer {
+    match page.detail(&cgroup.to_string()) {
         Some(detail) => Answer::Detail(Box::new(detail)),
         None => {
             let message = format!("no cgroup {cgroup:?} has a policy or anything in swap");
-            refused(Exit::Nothing as u8, message)
+            refused(Exit::Nothing, message)
         }
     }
 }
@@ -280,7 +337,7 @@ fn detail(page: &Page, cgroup: &str) -> Answer {
 /// What a subscriber asked for.
 struct Wish {
     interval: Duration,
-    detail: Option<String>,
+    detail: Option<CgroupPath>,
     events_since: u64,
 }
 
@@ -326,6 +383,6 @@ async fn subscribe(
 }
 
 /// An answer that nothing was done.
-pub fn refused(exit: u8, message: String) -> Answer {
-    Answer::Refused { exit, message }
+pub fn refused(exit: Exit, message: String) -> Answer {
+    Answer::Refused { exit: exit as u8, message }
 }

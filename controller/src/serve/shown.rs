@@ -1,6 +1,6 @@
 //! What the kernel's files say, in the words of the status. Pure. Callers: the agent, and `status` where none runs.
 
-use swaptier_policies::{Limit, Share};
+use swaptier_policies::Share;
 
 use super::status::{AreaStatus, HostStatus, PressureStatus};
 use crate::sense::{Pressure, Sensed, SwapArea};
@@ -32,7 +32,7 @@ pub fn host(sensed: &Sensed, page: u64) -> HostStatus {
 #[must_use]
 pub fn area(area: &SwapArea, page: u64) -> AreaStatus {
     AreaStatus {
-        path: area.path.clone(),
+        path: area.shown(),
         kind: area.kind.clone(),
         priority: area.priority,
         size_bytes: area.size.0,
@@ -57,10 +57,4 @@ pub fn pressure(pressure: Pressure) -> PressureStatus {
         full_avg60: pressure.full.map(|full| percent(full.avg60)),
         full_seconds: pressure.full.map(|full| seconds(full.total)),
     }
-}
-
-/// A limit in the kernel's own words.
-#[must_use]
-pub fn as_the_kernel_says(limit: Limit) -> String {
-    limit.finite().map_or_else(|| "max".to_owned(), |bytes| bytes.0.to_string())
 }

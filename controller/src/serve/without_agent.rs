@@ -1,4 +1,4 @@
-//! A status made of what the kernel's files say, for when no agent is running. What only the shadow map knows stays
+//! A status made of what the kernel's files say, for when nothing is heard of an agent. What only the shadow map knows stays
 //! unknown. Pure: somebody else has read the files.
 //!
 //! Callers: `status`, `top`.
@@ -8,17 +8,16 @@ use std::{
     time::Duration,
 };
 
-use swaptier_policies::{Bytes, CgroupId, Level, PolicySet};
+use swaptier_policies::{AreaView, Bytes, CgroupId, Level, PolicySet};
 
 use super::{
-    areas, shown,
-    status::{AgentStatus, CgroupStatus, HostStatus, MapStatus, Rates, SCHEMA, Status},
+    absence::Absence,
+    areas::rows as rows_of,
+    rates::Counted,
+    shown,
+    status::{AgentStatus, CgroupStatus, HostStatus, MapState, MapStatus, SCHEMA, Status},
 };
-use crate::sense::{CgroupSample, MemoryStat, Sensed, VmStat};
-
-/// What the map would say, and files do not.
-pub const NO_AGENT: &str =
-    "no agent is running: what is on disk, how old pages are and what was written back is not known";
+use crate::sense::{CgroupSample, Sensed};
 
 /// Which cgroups have a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,12 +36,13 @@ pub fn add_others(status: &mut Status, files: Status) {
     status.cgroups.sort_by(|one, other| one.path.cmp(&other.path));
 }
 
-/// The status. With the reading before this one, and how long ago that was, it has rates too.
+/// The status of what was read of the host and of its swap areas. With the reading before this one, and how long ago that
+/// was, it has rates too.
 pub fn of(
-    sensed: &Sensed,
+    (sensed, areas): (&Sensed, &[AreaView]),
     before: Option<(&Sensed, Duration)>,
     policies: &PolicySet,
-    lost: Vec<String>,
+    (absence, lost): (Absence, Vec<String>),
     rows: Rows,
 ) -> Status {
     let page = rustix::param::page_size() as u64;
@@ -53,34 +53,37 @@ pub fn of(
             || holds(cgroup.swap_current)
             || holds(cgroup.stat.zswapped.map(Bytes))
     };
-    let old: BTreeMap<CgroupId, &MemoryStat> =
-        before.iter().flat_map(|(old, _)| &old.cgroups).map(|cgroup| (cgroup.id, &cgroup.stat)).collect();
-    let span = before.map_or(Duration::ZERO, |(_, span)| span);
+    let counted = |cgroup: &CgroupSample| Counted::of_cgroup(&cgroup.stat);
+    let old: BTreeMap<CgroupId, Counted> =
+        before.iter().flat_map(|(old, _)| &old.cgroups).map(|cgroup| (cgroup.id, counted(cgroup))).collect();
+    let seconds = before.map_or(0.0, |(_, span)| span.as_secs_f64());
     let mut cgroups: Vec<CgroupStatus> = sensed
         .cgroups
         .iter()
         .filter(shown)
         .map(|cgroup| CgroupStatus {
-            rates: old.get(&cgroup.id).map(|old| cgroup_rates(&cgroup.stat, old, span)),
+            rates: old.get(&cgroup.id).map(|old| counted(cgroup).since(old).rates(seconds)),
             ..row(cgroup, policies, page)
         })
         .collect();
     cgroups.sort_by(|one, other| one.path.cmp(&other.path));
     Status {
         schema: SCHEMA,
-        agent: AgentStatus { policies: policies.len(), lost, ..AgentStatus::default() },
+        agent: AgentStatus {
+            absent: Some(absence.to_string()),
+            policies: policies.len(),
+            lost: lost.into_iter().chain(sensed.unseen.sentences()).chain(sensed.accounting.loss()).collect(),
+            ..AgentStatus::default()
+        },
         host: HostStatus {
             rates: before
-                .map(|(old, span)| host_rates(&sensed.vmstat, &old.vmstat, span))
-                .unwrap_or_default(),
+                .map(|(old, _)| Counted::of_host(&sensed.vmstat).since(&Counted::of_host(&old.vmstat)))
+                .unwrap_or_default()
+                .host_rates(seconds),
             ..shown::host(sensed, page)
         },
-        areas: areas::rows(&sensed.swaps, &sensed.areas, &BTreeMap::new(), |_| Level::Free, page),
-        map: MapStatus {
-            state: "absent".to_owned(),
-            reason: Some("no agent is running".to_owned()),
-            ..MapStatus::default()
-        },
+        areas: rows_of(&sensed.swaps, areas, &BTreeMap::new(), |_| Level::Free, page),
+        map: MapStatus { state: MapState::Absent, reason: Some(absence.to_string()), ..MapStatus::default() },
         cgroups,
         ..Status::default()
     }
@@ -89,7 +92,7 @@ pub fn of(
 fn row(cgroup: &CgroupSample, policies: &PolicySet, page: u64) -> CgroupStatus {
     let policy = policies.resolve(&cgroup.path);
     CgroupStatus {
-        path: cgroup.path.clone(),
+        path: cgroup.path.to_string(),
         id: cgroup.id.0,
         parent: cgroup.parent.map(|parent| parent.0),
         populated: Some(cgroup.populated),
@@ -99,67 +102,8 @@ fn row(cgroup: &CgroupSample, policies: &PolicySet, page: u64) -> CgroupStatus {
         older_than_seconds: policy.and_then(|policy| policy.older_than()).map(|age| age.0),
         memory_current_bytes: cgroup.memory_current.map(|bytes| bytes.0),
         swap_current_bytes: cgroup.swap_current.map(|bytes| bytes.0),
-        swap_max: cgroup.swap_max.map(shown::as_the_kernel_says),
-        zswap_max: cgroup.zswap_max.map(shown::as_the_kernel_says),
-        zswap_writeback: cgroup.zswap_writeback,
+        settings: cgroup.settings,
         memory_pressure: cgroup.pressure.map(shown::pressure),
         ..CgroupStatus::default()
-    }
-}
-
-/// Pages a second. A counter that fell began anew: nothing is known then.
-fn rate(now: Option<u64>, before: Option<u64>, span: Duration) -> Option<f64> {
-    let pages = now?.checked_sub(before?)?;
-    (!span.is_zero()).then(|| pages as f64 / span.as_secs_f64())
-}
-
-fn cgroup_rates(now: &MemoryStat, before: &MemoryStat, span: Duration) -> Rates {
-    let of = |count: fn(&MemoryStat) -> Option<u64>| rate(count(now), count(before), span);
-    let written_back = of(|stat| stat.zswpwb);
-    // `pswpout` counts all that is written to a device, what is written back too.
-    let direct = of(|stat| stat.pswpout).map(|all| (all - written_back.unwrap_or(0.0)).max(0.0));
-    Rates {
-        stored: of(|stat| stat.zswpout),
-        loaded: of(|stat| stat.zswpin),
-        written_back,
-        direct,
-        read: of(|stat| stat.pswpin),
-    }
-}
-
-fn host_rates(now: &VmStat, before: &VmStat, span: Duration) -> Rates {
-    let of = |count: fn(&VmStat) -> Option<u64>| rate(count(now), count(before), span);
-    Rates {
-        stored: of(|stat| stat.zswpout),
-        loaded: of(|stat| stat.zswpin),
-        written_back: of(|stat| stat.zswpwb),
-        direct: of(|stat| stat.pswpout),
-        read: of(|stat| stat.pswpin),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rates_are_pages_a_second_and_a_counter_that_fell_has_none() {
-        let before =
-            MemoryStat { zswpout: Some(10), zswpwb: Some(5), pswpout: Some(50), ..MemoryStat::default() };
-        let now =
-            MemoryStat { zswpout: Some(40), zswpwb: Some(4), pswpout: Some(90), ..MemoryStat::default() };
-        let rates = cgroup_rates(&now, &before, Duration::from_secs(2));
-        // 30 pages in 2 s; 40 written to the device in 2 s.
-        assert_eq!((rates.stored, rates.written_back, rates.direct), (Some(15.0), None, Some(20.0)));
-        assert_eq!(rates.loaded, None);
-        assert_eq!(rate(Some(2), Some(1), Duration::ZERO), None);
-    }
-
-    #[test]
-    fn what_is_written_back_is_not_counted_as_written_without_zswap() {
-        let stat = |all, back| MemoryStat { pswpout: Some(all), zswpwb: Some(back), ..MemoryStat::default() };
-        let rates = cgroup_rates(&stat(100, 60), &stat(0, 0), Duration::from_secs(1));
-        // 100 written, of which 60 were written back.
-        assert_eq!((rates.direct, rates.written_back), (Some(40.0), Some(60.0)));
     }
 }

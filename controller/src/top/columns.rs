@@ -1,4 +1,5 @@
-//! The columns of the cgroup table, one row of [`COLUMNS`] each: nothing else has to be touched to add one.
+//! The columns of the cgroup table, one row of [`COLUMNS`] each: a figure of a cgroup that has a heading, or what is made of
+//! several.
 //!
 //! A column's cell, its place in the order when it sorts, its key in `--json`, its line in the help and in
 //! `docs/top.md` all come from its row. Called by `view/table`, `state/order`, `plain`.
@@ -6,7 +7,16 @@
 use std::{borrow::Cow, cmp::Ordering};
 
 use super::seen::Row;
-use crate::text;
+use crate::{
+    serve::{
+        figures::{
+            self, Figure,
+            cgroup::{COMPRESSED, DISK, OLDEST, PRESSURE, RAM, UNKNOWN, WRITTEN_BACK, ZERO, ZSWAP},
+        },
+        status::CgroupStatus,
+    },
+    text,
+};
 
 /// What a cell holds. What is not known is no number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,60 +65,40 @@ pub struct Column {
     pub width: u16,
     /// What its numbers are.
     pub unit: Unit,
-    /// The cell; what sorts too.
-    pub value: fn(&Row) -> Value<'_>,
+    cell: Cell,
     /// What it means, in a sentence.
     pub help: &'static str,
 }
 
+/// Where a cell comes from.
+#[derive(Debug)]
+enum Cell {
+    /// A figure of the cgroup.
+    Figure(&'static Figure<CgroupStatus>),
+    /// Made of several, or a word.
+    Made(fn(&Row) -> Value<'_>),
+}
+
 /// All columns, left to right. On a narrow screen those at the right are reached with the arrow keys.
 pub const COLUMNS: &[Column] = &[
-    Column {
-        name: "ram",
-        title: "RAM",
-        width: 5,
-        unit: Unit::Bytes,
-        value: |row| bytes(row.cgroup.memory_current_bytes),
-        help: "memory.current: what the cgroup and all below it have in RAM",
-    },
-    Column {
-        name: "zswap",
-        title: "ZSWAP",
-        width: 5,
-        unit: Unit::Bytes,
-        value: |row| bytes(row.bytes(row.cgroup.zswap_pages)),
-        help: "original bytes of its pages in zswap",
-    },
-    Column {
-        name: "compressed",
-        title: "COMPR",
-        width: 5,
-        unit: Unit::Bytes,
-        value: |row| bytes(row.cgroup.zswap_compressed_bytes),
-        help: "compressed bytes that these take in the pool, which is RAM",
-    },
+    Column::of(&RAM),
+    Column::of(&ZSWAP),
+    Column::of(&COMPRESSED),
     Column {
         name: "ratio",
         title: "RATIO",
         width: 5,
         unit: Unit::Ratio,
-        value: |row| ratio(row.bytes(row.cgroup.zswap_pages), row.cgroup.zswap_compressed_bytes),
+        cell: Cell::Made(|row| ratio(row.bytes(row.cgroup.zswap_pages), row.cgroup.zswap_compressed_bytes)),
         help: "ZSWAP to COMPR",
     },
-    Column {
-        name: "disk",
-        title: "DISK",
-        width: 5,
-        unit: Unit::Bytes,
-        value: |row| bytes(row.bytes(row.cgroup.phys_pages)),
-        help: "original bytes of its pages on a swap device",
-    },
+    Column::of(&DISK),
     Column {
         name: "cold",
         title: "COLD",
         width: 5,
         unit: Unit::Share,
-        value: |row| share(row.cgroup.cold_pages, row.cgroup.zswap_pages),
+        cell: Cell::Made(|row| share(row.cgroup.cold_pages, row.cgroup.zswap_pages)),
         help: "share of ZSWAP that has been there for as long as the policy asks",
     },
     Column {
@@ -116,7 +106,7 @@ pub const COLUMNS: &[Column] = &[
         title: "IN/s",
         width: 5,
         unit: Unit::BytesPerSecond,
-        value: |row| rate(row.flow().back),
+        cell: Cell::Made(|row| rate(row.flow().back)),
         help: "original bytes that came back into RAM, from zswap and from disk",
     },
     Column {
@@ -124,39 +114,18 @@ pub const COLUMNS: &[Column] = &[
         title: "OUT/s",
         width: 5,
         unit: Unit::BytesPerSecond,
-        value: |row| rate(row.flow().out),
+        cell: Cell::Made(|row| rate(row.flow().out)),
         help: "original bytes that left RAM, to zswap and to disk",
     },
-    Column {
-        name: "written_back",
-        title: "WB/s",
-        width: 5,
-        unit: Unit::BytesPerSecond,
-        value: |row| rate(row.flow().written_back),
-        help: "original bytes written back: from zswap to disk",
-    },
-    Column {
-        name: "psi",
-        title: "PSI",
-        width: 5,
-        unit: Unit::Share,
-        value: |row| row.cgroup.memory_pressure.map_or(Value::Unknown, |psi| of_percent(psi.some_avg10)),
-        help: "memory.pressure: share of the last 10 s in which some task waited for memory",
-    },
-    Column {
-        name: "oldest",
-        title: "OLDEST",
-        width: 6,
-        unit: Unit::Seconds,
-        value: |row| row.cgroup.oldest_seconds.map_or(Value::Unknown, Value::Age),
-        help: "for how long its oldest page has been in zswap",
-    },
+    Column::of(&WRITTEN_BACK),
+    Column::of(&PRESSURE),
+    Column::of(&OLDEST),
     Column {
         name: "regret",
         title: "REGRET",
         width: 6,
         unit: Unit::Share,
-        value: |row| share(row.cgroup.regret_pages, row.cgroup.written_back_pages),
+        cell: Cell::Made(|row| share(row.cgroup.regret_pages, row.cgroup.written_back_pages)),
         help: "share of the pages written back that were read from disk again",
     },
     Column {
@@ -164,31 +133,17 @@ pub const COLUMNS: &[Column] = &[
         title: "POLICY",
         width: 16,
         unit: Unit::None,
-        value: |row| word(row.cgroup.policy.as_deref()),
+        cell: Cell::Made(|row| word(row.cgroup.policy.as_deref())),
         help: "file name of its policy",
     },
-    Column {
-        name: "zero",
-        title: "ZERO",
-        width: 5,
-        unit: Unit::Bytes,
-        value: |row| bytes(row.bytes(row.cgroup.zero_pages)),
-        help: "original bytes of its pages of zeros, which are stored nowhere",
-    },
-    Column {
-        name: "unknown",
-        title: "UNKN",
-        width: 5,
-        unit: Unit::Bytes,
-        value: |row| bytes(row.bytes(row.cgroup.unknown_pages)),
-        help: "original bytes of its slots from before the map, of which no more is known",
-    },
+    Column::of(&ZERO),
+    Column::of(&UNKNOWN),
     Column {
         name: "last",
         title: "LAST ACTION",
         width: 40,
         unit: Unit::None,
-        value: |row| word(row.cgroup.last.as_ref().map(|last| last.action.as_str())),
+        cell: Cell::Made(|row| word(row.cgroup.last.as_ref().map(|last| last.action.as_str()))),
         help: "what swaptier did there last",
     },
 ];
@@ -204,6 +159,38 @@ pub fn names() -> String {
 }
 
 impl Column {
+    /// The column of a figure; one without a heading does not compile.
+    const fn of(figure: &'static Figure<CgroupStatus>) -> Column {
+        let heading = figure.column.as_ref().expect("a heading");
+        let (name, title, help) = (heading.name, heading.title, heading.help);
+        let width = if title.len() > 5 { title.len() as u16 } else { 5 };
+        let unit = match figure.unit {
+            figures::Unit::Pages | figures::Unit::Bytes => Unit::Bytes,
+            figures::Unit::PagesPerSecond => Unit::BytesPerSecond,
+            figures::Unit::Percent => Unit::Share,
+            figures::Unit::Seconds => Unit::Seconds,
+            figures::Unit::Milliseconds | figures::Unit::Things => Unit::None,
+        };
+        Column { name, title, width, unit, cell: Cell::Figure(figure), help }
+    }
+
+    /// The cell; what sorts too.
+    pub fn value<'a>(&self, row: &'a Row) -> Value<'a> {
+        let figure = match self.cell {
+            Cell::Figure(figure) => figure,
+            Cell::Made(value) => return value(row),
+        };
+        let Some(number) = figure.shown(&row.cgroup, row.page) else { return Value::Unknown };
+        // Saturating, and nothing for what is not a number: the casts say so.
+        match self.unit {
+            Unit::Bytes => Value::Bytes(number as u64),
+            Unit::BytesPerSecond => Value::PerSecond(number.round() as u64),
+            Unit::Share => Value::Share((number * 10_000.0).round() as u64),
+            Unit::Seconds => Value::Age(number as u64),
+            Unit::Ratio | Unit::None => Value::Unknown,
+        }
+    }
+
     /// Whether its cells are numbers, which stand at the right.
     pub fn is_number(&self) -> bool {
         self.unit != Unit::None
@@ -222,17 +209,8 @@ impl Column {
     }
 }
 
-fn bytes(bytes: Option<u64>) -> Value<'static> {
-    bytes.map_or(Value::Unknown, Value::Bytes)
-}
-
 fn rate(rate: Option<u64>) -> Value<'static> {
     rate.map_or(Value::Unknown, Value::PerSecond)
-}
-
-/// Of a percentage. What is no number is nothing.
-fn of_percent(percent: f64) -> Value<'static> {
-    Value::Share((percent * 10_000.0).round() as u64)
 }
 
 fn word(word: Option<&str>) -> Value<'_> {
@@ -327,9 +305,17 @@ mod tests {
     }
 
     #[test]
+    fn every_figure_with_a_heading_has_its_place_and_is_a_number() {
+        let figures = figures::cgroup::ROWS.iter().filter_map(|figure| figure.column.as_ref());
+        let is_lost = |name: &str| find(name).is_none_or(|column| !COLUMNS[column].is_number());
+        let lost: Vec<_> = figures.filter(|heading| is_lost(heading.name)).collect();
+        assert!(lost.is_empty(), "{lost:?}");
+    }
+
+    #[test]
     fn unknown_is_never_shown_as_nothing_and_never_the_most_or_the_least() {
         for column in COLUMNS {
-            assert_eq!((column.value)(&Row::default()), Value::Unknown, "{}", column.name);
+            assert_eq!(column.value(&Row::default()), Value::Unknown, "{}", column.name);
         }
         for is_descending in [false, true] {
             assert_eq!(Value::Unknown.order(&Value::Bytes(0), is_descending), Ordering::Greater);

@@ -1,6 +1,6 @@
 //! The keys, one row of [`KEYS`] each: what is pressed, what it means, what the help and `docs/top.md` say of it.
 //!
-//! What a command does is `state/`'s. While something is typed (a filter, an answer) the keys go there instead.
+//! What a command does is `update/`'s. While something is typed (a filter, an answer) the keys go there instead.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 

@@ -4,6 +4,8 @@
 //! terminal's own blue, cyan and yellow, which those who cannot tell red from green tell apart, and which follow
 //! whatever theme the terminal has.
 
+#![expect(clippy::disallowed_methods, reason = "the terminal's own words")]
+
 use ratatui::style::{Color, Modifier, Style};
 
 /// What a text is, from which follows how it looks.

@@ -16,7 +16,7 @@ pub fn table(state: &State) -> String {
     text.push('\n');
     let known: Vec<_> = COLUMNS
         .iter()
-        .filter(|column| state.rows.iter().any(|row| (column.value)(row) != super::columns::Value::Unknown))
+        .filter(|column| state.rows.iter().any(|row| column.value(row) != super::columns::Value::Unknown))
         .collect();
     let mut lines =
         vec![(String::from("CGROUP"), known.iter().map(|it| it.title.to_owned()).collect::<Vec<_>>())];
@@ -25,7 +25,7 @@ pub fn table(state: &State) -> String {
         let path = if row.cgroup.path.is_empty() { "/" } else { &row.cgroup.path[place.name_at..] };
         let name = format!("{}{}", "  ".repeat(place.depth), state.look.name(path));
         let cell = |column: &&&super::columns::Column| {
-            let value = (column.value)(row);
+            let value = column.value(row);
             let shown = value.show();
             state.look.name(&shown).into_owned()
         };
@@ -65,13 +65,13 @@ pub fn json(state: &State) -> Option<Value> {
             let mut object = Map::new();
             object.insert("cgroup".to_owned(), row.cgroup.path.clone().into());
             object.insert("id".to_owned(), row.cgroup.id.into());
-            object.extend(COLUMNS.iter().map(|column| (column.key(), (column.value)(row).json())));
+            object.extend(COLUMNS.iter().map(|column| (column.key(), column.value(row).json())));
             Value::Object(object)
         })
         .collect();
     let missing: Vec<&str> = COLUMNS
         .iter()
-        .filter(|column| state.rows.iter().all(|row| (column.value)(row) == super::columns::Value::Unknown))
+        .filter(|column| state.rows.iter().all(|row| column.value(row) == super::columns::Value::Unknown))
         .map(|column| column.name)
         .collect();
     Some(json!({

@@ -8,7 +8,7 @@ use std::{
     io,
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use ratatui::{crossterm::event, layout::Size};
@@ -20,14 +20,16 @@ use signal_hook::{
 
 use super::{
     source::{Jump, Source, Want},
-    state::{Effect, Event, State},
+    state::State,
     terminal::{Screen, give_back},
+    update::{Effect, Event},
     view,
 };
 use crate::{
     fault,
     root::Root,
     serve::{
+        absence::Absence,
         client,
         protocol::{Answer, Ask},
     },
@@ -207,10 +209,14 @@ fn wait(source: &mut dyn Source, orders: &mut Orders, ordered: &Receiver<Order>)
 
 fn act(root: Root, ask: Ask, inputs: Sender<Input>) {
     thread::spawn(move || {
+        let asked = SystemTime::now();
         let answer = match client::ask(&root, ask, PATIENCE) {
             Ok(Some(answer)) => words(&answer),
             Ok(None) => Err("no agent is running, and only it can act".to_owned()),
-            Err(error) => Err(format!("asking the agent: {error}")),
+            Err(error) => Err(match Absence::of(&error, asked) {
+                Some(absence) => format!("{absence}: {}", absence.remedy()),
+                None => format!("asking the agent: {error}"),
+            }),
         };
         // Nobody listens any more only when the screen is gone.
         let _ = inputs.send(Input::Event(Event::Answered(answer)));
@@ -223,16 +229,16 @@ fn words(answer: &Answer) -> Result<String, String> {
         Answer::Done { message } => Ok(message.clone()),
         Answer::Refused { message, .. } => Err(message.clone()),
         Answer::Round { report } => {
-            let number =
-                |name: &str| report[name].as_u64().map_or_else(|| "?".to_owned(), |it| it.to_string());
-            let ended = report["ended"].as_str().unwrap_or("?");
+            let number = |name: &str| report.number(name).map_or_else(|| "?".to_owned(), |it| it.to_string());
+            let failed = report.failure();
+            let ended = failed.clone().or(report.ended.map(|ended| ended.to_string())).unwrap_or_default();
             let line = format!(
                 "wrote back {} of {} pages of {}: {ended}",
                 number("written_pages"),
                 number("asked_pages"),
-                report["cgroup"].as_str().unwrap_or("?"),
+                report.word("cgroup").unwrap_or("?"),
             );
-            if ended == "refused" { Err(line) } else { Ok(line) }
+            if failed.is_some() { Err(line) } else { Ok(line) }
         }
         other => Err(format!("an answer to something else: {other:?}")),
     }

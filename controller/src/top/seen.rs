@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::serve::{
     detail::Detail,
     events::Event,
-    status::{CgroupStatus, Rates, Status},
+    rates::direct,
+    status::{CgroupStatus, HostRates, Rates, Status},
 };
 
 /// How many looks back the course of rates goes.
@@ -101,10 +102,11 @@ impl Flow {
         }
     }
 
-    /// Of the host's, where what is written to a device without zswap has what is written back in it.
-    pub fn of_host(rates: &Rates, page: u64) -> Flow {
-        let direct = rates.direct.map(|all| (all - rates.written_back.unwrap_or(0.0)).max(0.0));
-        Flow::of_cgroup(&Rates { direct, ..*rates }, page)
+    /// Of the host's.
+    pub fn of_host(rates: &HostRates, page: u64) -> Flow {
+        let HostRates { stored, loaded, written_back, written, read } = *rates;
+        let direct = direct(written, written_back);
+        Flow::of_cgroup(&Rates { stored, loaded, written_back, direct, read }, page)
     }
 }
 
@@ -156,8 +158,8 @@ mod tests {
 
     #[test]
     fn what_the_host_writes_without_zswap_is_what_it_writes_less_what_is_written_back() {
-        let rates =
-            Rates { direct: Some(10.0), written_back: Some(4.0), stored: Some(1.0), ..Rates::default() };
+        let (written, written_back, stored) = (Some(10.0), Some(4.0), Some(1.0));
+        let rates = HostRates { written, written_back, stored, ..HostRates::default() };
         // 1 page stored and 10 - 4 = 6 written straight: 7 pages.
         assert_eq!(Flow::of_host(&rates, 4096).out, Some(7 * 4096));
         assert_eq!(Flow::of_host(&rates, 4096).back, None);

@@ -1,6 +1,6 @@
 //! What an area is called, what kinds there are, and what somebody may ask for. Pure.
 //!
-//! What exists is `found.rs`'s, what is intended `intended.rs`'s. Callers: the configuration, the commands, `reconcile.rs`.
+//! What exists is `found.rs`'s, what is intended `intended.rs`'s. Callers: the configuration, the commands, `reconcile/`.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 

@@ -13,12 +13,12 @@ use super::area::{AreaKind, AreaName};
 use super::error::{AreaError, Result};
 use super::forecast::Forecast;
 use super::intended::Want;
+use super::operations::Operations;
 use super::reconcile::{in_use, place};
 use super::swapon;
-use super::works::Works;
 use crate::fault;
-use crate::root::Root;
-use crate::sense::procfs;
+use crate::root::{Identity, Root};
+use crate::sense::{procfs, swaps};
 
 /// How often is looked how far it is.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -42,7 +42,7 @@ pub struct Drain {
     is_pool: bool,
 }
 
-impl Works<'_> {
+impl Operations<'_> {
     /// Notes that the area shall be off, if memory has room for what is in it.
     ///
     /// # Errors
@@ -50,12 +50,12 @@ impl Works<'_> {
     pub fn begin_drain(&mut self, name: &AreaName) -> Result<Drain> {
         let area = self.area(name)?.clone();
         let forecast = self.forecast(&area)?;
-        if !forecast.fits() {
+        if !forecast.allows_emptying() {
             return Err(AreaError::Refused(format!("{name} cannot be emptied now: {forecast}")));
         }
-        let found = self.hands.look(&self.store)?;
+        let found = self.executor.look(&self.store)?;
         let places = area.parts.iter().rev().filter_map(|part| place(&area, part));
-        let paths = places.filter_map(|place| in_use(&place, &found)).collect();
+        let paths = places.filter_map(|place| in_use(&place, &found)).map(|swap| swap.path.clone()).collect();
         let is_pool = area.spec.kind == AreaKind::Virtual;
         if !self.is_dry() && area.want == Want::On {
             self.note(super::AreaRecord { want: Want::Off, ..area })?;
@@ -96,9 +96,14 @@ impl Drain {
     ) -> Result<Drained> {
         for path in &self.paths {
             fault::point("area.drain.begun");
-            match off(root, path, stop, &mut watch) {
-                Ok(()) if self.is_pool => swapon::discard(path).map_err(AreaError::io("discard", path))?,
-                Ok(()) => {}
+            // The lock is free meanwhile, and the number of a device that goes is given out again.
+            let pinned = self.is_pool.then(|| swapon::Emptied::open(root, path)).transpose();
+            let pinned = pinned.map_err(AreaError::io("open", path))?;
+            match off(root, path, used(root, path).unwrap_or(self.forecast.needed), stop, &mut watch) {
+                Ok(()) => {
+                    let discarded = pinned.map_or(Ok(()), |pinned| pinned.discard());
+                    discarded.map_err(AreaError::io("discard", path))?;
+                }
                 Err(error) if error.raw_os_error() == Some(libc::EINTR) => return Ok(Drained::CalledOff),
                 Err(error) => return Err(AreaError::io("swap off", path)(error)),
             }
@@ -107,8 +112,14 @@ impl Drain {
     }
 }
 
-/// One swapoff, in a thread that a signal can end.
-fn off(root: &Root, path: &Path, stop: &'static AtomicBool, watch: &mut impl FnMut(Bytes)) -> io::Result<()> {
+/// One swapoff of an area with `left` *original* bytes in it, in a thread that a signal can end.
+fn off(
+    root: &Root,
+    path: &Path,
+    left: Bytes,
+    stop: &'static AtomicBool,
+    watch: &mut impl FnMut(Bytes),
+) -> io::Result<()> {
     interruptible();
     let (tell, told) = channel();
     let of_thread = path.to_path_buf();
@@ -117,7 +128,8 @@ fn off(root: &Root, path: &Path, stop: &'static AtomicBool, watch: &mut impl FnM
         let _watcher_waits = tell.send(Err(unsafe { libc::pthread_self() }));
         let _watcher_waits = tell.send(Ok(swapon::off(&of_thread)));
     })?;
-    let mut id = None;
+    // Until the kernel says what is in it, it is what it was.
+    let (mut id, mut left) = (None, left);
     let outcome = loop {
         match told.recv_timeout(PAUSE) {
             Ok(Ok(outcome)) => break outcome,
@@ -125,7 +137,7 @@ fn off(root: &Root, path: &Path, stop: &'static AtomicBool, watch: &mut impl FnM
             Err(RecvTimeoutError::Disconnected) => break Err(io::Error::other("the thread of swapoff died")),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let left = used(root, path);
+        left = used(root, path).unwrap_or(left);
         watch(left);
         if (stop.load(Ordering::Relaxed) || !has_room(root, left))
             && let Some(id) = id
@@ -150,13 +162,42 @@ fn interruptible() {
     }
 }
 
-/// *Original* bytes in the area at `path`.
-fn used(root: &Root, path: &Path) -> Bytes {
-    let areas = procfs::read_swaps(root).unwrap_or_default();
-    areas.iter().find(|area| Path::new(&area.path) == path).map_or(Bytes(0), |area| area.used)
+/// *Original* bytes in the area at `path`: none once it is off. `None`: what is there, or what is on, cannot be told.
+fn used(root: &Root, path: &Path) -> Option<Bytes> {
+    let it =
+        root.device_called(path).map(Identity::Device).or_else(|| root.identity(path).map(|(it, _)| it))?;
+    let areas = swaps::read(root).ok()?;
+    match areas.iter().find(|area| area.identity == Some(it)) {
+        Some(area) => Some(area.used),
+        // One of which it cannot be told what it is may be this one.
+        None => areas.iter().all(|area| area.identity.is_some()).then_some(Bytes(0)),
+    }
 }
 
 /// Memory may have become short since the forecast. Unknown is no reason to stop what was begun.
 fn has_room(root: &Root, left: Bytes) -> bool {
-    procfs::read_meminfo(root).map_or(true, |memory| Forecast::of(left, &memory).fits())
+    procfs::read_meminfo(root).map_or(true, |memory| Forecast::of(left, &memory).allows_emptying())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeRoot;
+
+    #[test]
+    fn what_cannot_be_told_is_not_taken_for_empty() {
+        let fake = FakeRoot::host();
+        let used = |path: &str| used(fake.root(), Path::new(path));
+        // 12,288 KiB of the fake host.
+        assert_eq!(used("/dev/vda"), Some(Bytes(12_288 << 10)));
+        assert_eq!(used("/dev/nowhere"), None);
+        let swaps =
+            |lines: &str| fake.write("proc/swaps", &format!("Filename Type Size Used Priority\n{lines}"));
+        swaps("");
+        assert_eq!(used("/dev/vda"), Some(Bytes(0)), "it is off");
+        swaps("/dm-3 partition 1024 512 -2\n");
+        assert_eq!(used("/dev/vda"), None, "it may be that one");
+        fake.remove("proc/swaps");
+        assert_eq!(used("/dev/vda"), None);
+    }
 }

@@ -8,6 +8,11 @@ use crate::journal::UndoError;
 use crate::root::RootError;
 use crate::sense::SenseError;
 
+/// What to do about a list that cannot be used.
+const LIST_MEND: &str = "Put a copy of it back that is whole, or use the swaptier that wrote it. Without either, move it away and \
+                         restart the agent: devices of swaptier's that no list names are then taken off, as far as memory has \
+                         room for what is in them";
+
 /// An operation on areas that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AreaError {
@@ -43,6 +48,15 @@ pub enum AreaError {
     /// The list of areas could not be kept.
     #[error(transparent)]
     State(#[from] UndoError),
+    /// The list of areas is damaged, or of another version. It is not written over: it may be all that tells whose files and devices
+    /// there are.
+    #[error("the list of areas {} cannot be used, and is left as it is: {why}. {LIST_MEND}", path.display())]
+    List {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// What was asked for cannot be, and why; what to do instead, where there is something.
     #[error("{0}")]
     Refused(String),

@@ -36,6 +36,14 @@ impl Forecast {
     }
 }
 
+impl Forecast {
+    /// Whether what is in an area may come back: nothing needs no memory, however short that is.
+    #[must_use]
+    pub fn allows_emptying(&self) -> bool {
+        self.needed == Bytes(0) || self.fits()
+    }
+}
+
 impl std::fmt::Display for Forecast {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let available = self.available.map_or("an unknown amount".to_owned(), |bytes| bytes.to_string());
@@ -72,5 +80,11 @@ mod tests {
     #[test]
     fn unknown_memory_is_no_room() {
         assert!(!Forecast::of(Bytes(0), &memory(None)).fits());
+        assert!(!Forecast::of(Bytes(1), &memory(None)).allows_emptying());
+    }
+
+    #[test]
+    fn an_empty_area_is_taken_off_however_short_memory_is() {
+        assert!(Forecast::of(Bytes(0), &memory(Some(0))).allows_emptying());
     }
 }

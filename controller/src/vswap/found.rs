@@ -1,42 +1,43 @@
-//! What the kernel has of our areas: device-mapper and zram devices, swap areas in use, loop devices, put together by name. Pure;
-//! reading it is `look.rs`'s.
+//! What the kernel has of our areas: device-mapper and zram devices, swap areas in use, loop devices, put together by
+//! what they are, a device number or an inode: a path is one of many. Pure; reading it is `look.rs`'s.
 
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use swaptier_policies::Bytes;
 
+use super::identity::FileId;
 use super::intended::AreaRecord;
 use super::pool::PoolStatus;
+pub use crate::root::DeviceNumber;
+use crate::root::Identity;
 
 /// All that is ours on this host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     /// Device-mapper devices of our name.
     pub devices: BTreeMap<String, Device>,
-    /// Swap areas in use, by the path that was switched on.
-    pub swaps: BTreeMap<PathBuf, SwapUse>,
+    /// Swap areas in use. One of which it is not known what it is, is none of ours: a step on it is refused by the kernel.
+    pub swaps: BTreeMap<Identity, Swap>,
     /// The block devices under the intended areas: disks by their own path, loop devices by the file behind them.
     pub blocks: BTreeMap<PathBuf, DeviceNumber>,
-    /// Files of ours that are there, with their bytes.
-    pub files: BTreeMap<PathBuf, Bytes>,
+    /// Files at the places of ours.
+    pub files: BTreeMap<PathBuf, FileFound>,
+    /// What is at the paths of the intended areas: their disks, and the files of ghosts.
+    pub places: BTreeMap<PathBuf, Identity>,
+    /// Device-mapper devices that are named like ours and are not.
+    pub others: BTreeSet<String>,
     /// All zram devices, whoever's, by their number.
     pub zrams: BTreeMap<u32, Zram>,
 }
 
-/// Major and minor number of a block device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeviceNumber {
-    /// The driver's.
-    pub major: u32,
-    /// The device's.
-    pub minor: u32,
-}
-
-impl std::fmt::Display for DeviceNumber {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.major, self.minor)
-    }
+/// A file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileFound {
+    /// Its bytes.
+    pub size: Bytes,
+    /// Which one it is. `None`: that cannot be told.
+    pub id: Option<FileId>,
 }
 
 impl Found {
@@ -49,16 +50,22 @@ impl Found {
 
     /// The swap area on the device-mapper device of this name.
     #[must_use]
-    pub fn swap_on(&self, name: &str) -> Option<(PathBuf, SwapUse)> {
-        let path = super::dm::node(self.devices.get(name)?.number);
-        let swap = *self.swaps.get(&path)?;
-        Some((path, swap))
+    pub fn swap_on(&self, name: &str) -> Option<&Swap> {
+        self.swaps.get(&Identity::Device(self.devices.get(name)?.number))
+    }
+
+    /// *Original* bytes in the swap area that is reached by this path.
+    #[must_use]
+    pub fn used_at(&self, path: &Path) -> Option<Bytes> {
+        self.swaps.values().find(|swap| swap.path == path).map(|swap| swap.usage.used)
     }
 }
 
 /// A zram device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zram {
+    /// Its number among all block devices.
+    pub device: DeviceNumber,
     /// The sequence number of its disk: no other disk of this boot has it.
     pub sequence: u64,
     /// Its size. 0: it is not set up.
@@ -78,6 +85,8 @@ pub enum Holds {
     Header(String),
     /// Something else.
     Something,
+    /// It cannot be read from here. Whether it is ours is then told by its number, its disk and its size alone.
+    Hidden,
 }
 
 /// A device-mapper device.
@@ -85,8 +94,22 @@ pub enum Holds {
 pub struct Device {
     /// Its number.
     pub number: DeviceNumber,
-    /// The table in use: empty when none was ever loaded.
-    pub table: Vec<Target>,
+    /// The table in use: empty when none was ever loaded. `None`: it cannot be read from here, and is taken as it is.
+    pub table: Option<Vec<Target>>,
+}
+
+impl Device {
+    /// Whether it is known that it has no table.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.table.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    /// The lines of its table that are known.
+    #[must_use]
+    pub fn lines(&self) -> &[Target] {
+        self.table.as_deref().unwrap_or_default()
+    }
 }
 
 /// One line of a device's table.
@@ -103,6 +126,15 @@ pub struct Target {
 }
 
 /// A swap area in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swap {
+    /// By which it can be reached: not always what `/proc/swaps` calls it.
+    pub path: PathBuf,
+    /// How it is used.
+    pub usage: SwapUse,
+}
+
+/// How a swap area is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct SwapUse {
     /// *Original* bytes of slots, without the header page.
@@ -129,8 +161,11 @@ pub struct Area {
 pub struct PartFound {
     /// Its number.
     pub id: u32,
-    /// The path of its device or file, as in `/proc/swaps`. `None`: there is none.
+    /// The path of its device or file. `None`: there is none.
     pub path: Option<PathBuf>,
+    /// What it is.
+    #[serde(skip)]
+    pub identity: Option<Identity>,
     /// Its use as swap. `None`: it is off.
     pub swap: Option<SwapUse>,
 }

@@ -1,9 +1,7 @@
 //! The first page of a swap area, as mkswap writes it: `union swap_header` of linux/swap.h, version 1, with a uuid and our
-//! label, without bad pages. And what a device holds before we write there. Pure but for reading.
+//! label, without bad pages. Pure. What a device holds before it is written there is `content/`'s.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 
 use super::area::AreaName;
 
@@ -13,10 +11,6 @@ pub const MAGIC: &[u8; 10] = b"SWAPSPACE2";
 const LABEL: std::ops::Range<usize> = 1052..1068;
 /// The fewest pages the kernel is worth asking for.
 const FEWEST: u64 = 10;
-/// How much at both ends of a device must be empty before it counts as blank: further in than any file system, volume
-/// manager or partition table keeps its own sign.
-const ENDS: u64 = 1 << 20;
-
 /// The page, for an area of `pages` with the header's own.
 ///
 /// # Errors
@@ -80,37 +74,6 @@ pub(super) fn random(bytes: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// What is on a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
-    /// Nothing at its beginning and its end.
-    Blank,
-    /// A swap area: what it held is gone with the boot that wrote it.
-    Swap,
-    /// The label of a pool of ours.
-    Ours,
-    /// Something else.
-    Foreign,
-}
-
-/// Looks at both ends of a device or file of `size` bytes.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn content(file: &File, size: u64, page_size: usize) -> io::Result<Content> {
-    let ends = ENDS.min(size) as usize;
-    let (mut first, mut last) = (vec![0; ends], vec![0; ends]);
-    file.read_exact_at(&mut first, 0)?;
-    file.read_exact_at(&mut last, size - ends as u64)?;
-    let is_empty = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
-    Ok(match first.get(..page_size) {
-        Some(page) if page.starts_with(super::label::MAGIC) => Content::Ours,
-        Some(page) if page.ends_with(MAGIC) => Content::Swap,
-        _ if is_empty(&first) && is_empty(&last) => Content::Blank,
-        _ => Content::Foreign,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,24 +107,5 @@ mod tests {
     fn a_uuid_is_random_and_says_its_version() {
         let (one, two) = (uuid().unwrap(), uuid().unwrap());
         assert!(one != two && one[6] >> 4 == 4 && one[8] >> 6 == 2);
-    }
-
-    #[test]
-    fn what_a_device_holds_is_told_from_both_its_ends() {
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(3 << 20).unwrap();
-        let now = || content(&file, 3 << 20, 4096).unwrap();
-        assert_eq!(now(), Content::Blank);
-        // A partition table's copy, at the very end.
-        file.write_all_at(b"EFI PART", (3 << 20) - 512).unwrap();
-        assert_eq!(now(), Content::Foreign);
-        file.write_all_at(&page(256, [0; 16], &"main".parse().unwrap(), 4096).unwrap(), 0).unwrap();
-        assert_eq!(now(), Content::Swap);
-        file.write_all_at(super::super::label::MAGIC, 0).unwrap();
-        assert_eq!(now(), Content::Ours);
-        // An image of a sleeping host is no free swap area.
-        file.write_all_at(&[0; 4096], 0).unwrap();
-        file.write_all_at(b"S1SUSPEND", 4086).unwrap();
-        assert_eq!(now(), Content::Foreign);
     }
 }

@@ -1,13 +1,15 @@
 //! The areas this host shall have: the list that is on disk before anything of it is made. Its lines are here, and what
-//! follows from them; reading and writing the file is `store.rs`'s, what is to be done about it `reconcile.rs`'s.
+//! follows from them; reading and writing the file is `store.rs`'s, what is to be done about it `reconcile/`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Component, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use swaptier_policies::Bytes;
 
 use super::area::{AreaKind, AreaName, AreaSpec};
+use super::identity::FileId;
 
 /// Slots of a part: a header counts them in 32 bits, and fewer pages than this are no swap area.
 const LEAST_PART: Bytes = Bytes(64 << 10);
@@ -76,8 +78,10 @@ impl AreaRecord {
         }) {
             return Err(format!("{name} stands on `{}`, which is no whole path", path.display()));
         }
-        let sectors =
-            |disk: &Disk| Some(disk.metadata_sectors.max(disk.data_sectors)).filter(|n| *n < MOST_SECTORS);
+        let sectors = |disk: &Disk| {
+            Some(disk.metadata_sectors.max(disk.data_sectors).max(disk.reserved_sectors))
+                .filter(|n| *n < MOST_SECTORS)
+        };
         if self.all_disks().any(|disk| sectors(disk).is_none()) {
             return Err(format!("{name} stands on more sectors than there can be"));
         }
@@ -112,6 +116,16 @@ pub enum Want {
     Gone,
 }
 
+impl fmt::Display for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Want::On => "on",
+            Want::Off => "off",
+            Want::Gone => "gone",
+        })
+    }
+}
+
 /// An area as it was noted before it was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -136,6 +150,9 @@ pub struct AreaRecord {
     /// A disk whose blocks are being moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Transfer>,
+    /// Its device-mapper devices have uuids of ours. `false`: a swaptier made it that gave them none.
+    #[serde(default)]
+    pub has_uuids: bool,
 }
 
 impl AreaRecord {
@@ -161,6 +178,11 @@ impl AreaRecord {
     #[must_use]
     pub fn has_part(&self, id: u32) -> bool {
         self.parts.iter().any(|part| part.id == id)
+    }
+
+    /// The same, to be changed.
+    pub fn all_disks_mut(&mut self) -> impl Iterator<Item = &mut Disk> {
+        self.disks.iter_mut().chain(self.transfer.iter_mut().map(|transfer| &mut transfer.to))
     }
 
     /// The disks that are or will be in use, those of a move in progress too.
@@ -218,10 +240,26 @@ pub struct Disk {
     /// The file was made by us, of so many bytes, and goes with the area.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made: Option<Bytes>,
+    /// Which file that is. `None`: it is not made yet, or by a swaptier that did not note it; then the label in it says whose
+    /// it is, and one without a label is somebody else's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileId>,
+    /// It holds something that may be lost, as a command said (`--wipe`), and that was not wiped yet: the number that tells the
+    /// disk or the file of which it was said from another of its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wipe: Option<u64>,
+    /// Of an encrypted plain area: sectors before its data, for our label. 0: a swaptier made it that wrote none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reserved_sectors: u64,
     /// Sectors (512 bytes) of the pool's metadata on it.
     pub metadata_sectors: u64,
     /// Sectors of the pool's data on it.
     pub data_sectors: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(sectors: &u64) -> bool {
+    *sectors == 0
 }
 
 /// A move of the blocks of one disk to another.

@@ -26,9 +26,21 @@ const METADATA_PER_BLOCK: u64 = 48;
 #[must_use]
 pub fn page(name: &AreaName, page_size: usize) -> Vec<u8> {
     let mut page = MAGIC.to_vec();
-    page.extend(format!("swap area {name}: its content ends with the boot that made it\n").bytes());
+    page.extend(format!("{BEFORE}{name}{AFTER}").bytes());
     page.resize(page_size, 0);
     page
+}
+
+/// What stands between the beginning of a label and the area's name, and behind the name.
+const BEFORE: &str = "swap area ";
+const AFTER: &str = ": its content ends with the boot that made it\n";
+
+/// The area whose label a page is. `None`: it is none, or says none.
+#[must_use]
+pub fn area(page: &[u8]) -> Option<String> {
+    let text = page.strip_prefix(MAGIC.as_slice())?.strip_prefix(BEFORE.as_bytes())?;
+    let end = text.iter().position(|byte| *byte == b':')?;
+    std::str::from_utf8(&text[..end]).ok()?.parse::<AreaName>().ok().map(String::from)
 }
 
 /// Sectors of metadata and of data on a disk of `size` bytes. `None`: too small for both.
@@ -64,5 +76,7 @@ mod tests {
         let page = page(&"main".parse().unwrap(), 4096);
         assert!(page.starts_with(MAGIC) && page.len() == 4096);
         assert!(String::from_utf8_lossy(&page).contains("swap area main"));
+        assert_eq!(area(&page).as_deref(), Some("main"));
+        assert_eq!((area(&page[1..]), area(MAGIC), area(&[])), (None, None, None));
     }
 }

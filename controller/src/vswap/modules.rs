@@ -4,6 +4,9 @@ use std::process::{Command, Stdio};
 
 use crate::root::Root;
 
+/// There where systemd runs the host, sd_booted(3).
+const MANAGER: &str = "/run/systemd/system";
+
 /// Loads a module, if there is one of this name. Built in is as good; what is missing is told by what needs it.
 pub(super) fn load(name: &str) {
     load_with(name, &[]);
@@ -11,10 +14,18 @@ pub(super) fn load(name: &str) {
 
 /// The same with its parameters.
 pub(super) fn load_with(name: &str, parameters: &[&str]) {
-    let mut command = Command::new("modprobe");
-    command.args(["-q", name]).args(parameters);
+    let is_loaded = succeeds(Command::new("modprobe").args(["-q", name]).args(parameters));
+    // The service has no right to load modules; the manager does it for root (modprobe@.service), without the parameters.
+    if !is_loaded && std::path::Path::new(MANAGER).is_dir() {
+        let unit = format!("modprobe@{name}.service");
+        let _absent =
+            succeeds(Command::new("systemctl").args(["--quiet", "--no-ask-password", "start", &unit]));
+    }
+}
+
+fn succeeds(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let _absent_or_built_in = command.status();
+    command.status().is_ok_and(|status| status.success())
 }
 
 /// The modules a host has on disk or built in.

@@ -1,5 +1,7 @@
 //! What a thin pool says about itself: its line of `dm status`, read. Pure; asking the kernel is `dm`'s.
 
+use std::fmt;
+
 use serde::Serialize;
 use swaptier_policies::Bytes;
 
@@ -21,6 +23,18 @@ pub enum PoolMode {
     ReadOnly,
     /// Everything fails.
     Fail,
+}
+
+/// As in JSON.
+impl fmt::Display for PoolMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PoolMode::ReadWrite => "read-write",
+            PoolMode::OutOfDataSpace => "out-of-data-space",
+            PoolMode::ReadOnly => "read-only",
+            PoolMode::Fail => "fail",
+        })
+    }
 }
 
 /// The state of a pool.

@@ -6,9 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::found::DeviceNumber;
-use super::look;
-use crate::root::Root;
-use crate::sense::procfs;
+use super::in_use::{list, number_in, untold};
+use crate::root::{Identity, Root};
+use crate::sense::swaps;
 
 /// Devices stand on devices; a host that goes deeper is not understood, and refused.
 const DEEPEST: usize = 8;
@@ -18,22 +18,30 @@ const DEEPEST: usize = 8;
 /// # Errors
 /// Why not.
 pub(super) fn check_block(root: &Root, number: DeviceNumber) -> Result<(), String> {
-    let swaps = procfs::read_swaps(root).map_err(|error| error.to_string())?;
-    let swaps: Vec<(String, Option<DeviceNumber>)> =
-        swaps.into_iter().map(|area| (area.path.clone(), look::number_of(Path::new(&area.path)))).collect();
+    let swaps = swaps::read(root).map_err(|error| error.to_string())?;
+    // A file that is swap leaves the rest of its disk to others.
+    let hidden = swaps.iter().find(|area| area.identity.is_none() && area.kind != "file");
+    if let Some(area) = hidden {
+        let name = area.shown();
+        return Err(format!(
+            "may be the swap area {name}, or stand on it: which device that is cannot be told from here"
+        ));
+    }
+    let swaps: Vec<(String, Option<Identity>)> =
+        swaps.iter().map(|area| (area.shown(), area.identity)).collect();
     descend(root, number, &swaps, 0)
 }
 
 fn descend(
     root: &Root,
     number: DeviceNumber,
-    swaps: &[(String, Option<DeviceNumber>)],
+    swaps: &[(String, Option<Identity>)],
     depth: usize,
 ) -> Result<(), String> {
     if depth == DEEPEST {
         return Err("stands on too many devices".to_owned());
     }
-    if let Some((path, _)) = swaps.iter().find(|(_, swap)| *swap == Some(number)) {
+    if let Some((path, _)) = swaps.iter().find(|(_, swap)| *swap == Some(Identity::Device(number))) {
         return Err(format!("{path} is a swap area: an area must not stand on storage that swaps itself"));
     }
     let entry = format!("sys/dev/block/{number}");
@@ -42,15 +50,19 @@ fn descend(
     if name.starts_with("zram") || name.starts_with("ram") {
         return Err(format!("{name} is memory: a page written there is not out of memory"));
     }
-    if let Ok(file) = root.read_value(&format!("{entry}/loop/backing_file")) {
-        return check_file_system(root, Path::new(&file)).map_err(|why| format!("its file {file} {why}"));
-    }
-    for below in root.list(&format!("{entry}/slaves")).unwrap_or_default() {
-        if let Some(number) =
-            root.read_value(&format!("sys/class/block/{below}/dev")).ok().and_then(|n| parse(&n))
-        {
-            descend(root, number, swaps, depth + 1)?;
+    match root.read_value(&format!("{entry}/loop/backing_file")) {
+        Ok(file) => {
+            return check_file_system(root, Path::new(&file)).map_err(|why| format!("its file {file} {why}"));
         }
+        // It is no loop device.
+        Err(error) if error.is_gone() => {}
+        Err(error) => return Err(untold(&error)),
+    }
+    for below in list(root, &format!("{entry}/slaves"))? {
+        let number = number_in(root, &format!("sys/class/block/{below}/dev")).ok_or_else(|| {
+            untold(&format!("{below}, on which it stands, has no number in /sys/class/block"))
+        })?;
+        descend(root, number, swaps, depth + 1)?;
     }
     Ok(())
 }
@@ -82,7 +94,25 @@ pub(super) fn check_file(meta: &Metadata) -> Result<(), String> {
     Ok(())
 }
 
-fn parse(number: &str) -> Option<DeviceNumber> {
-    let (major, minor) = number.split_once(':')?;
-    Some(DeviceNumber { major: major.parse().ok()?, minor: minor.parse().ok()? })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeRoot;
+
+    #[test]
+    fn storage_of_which_it_cannot_be_told_what_is_below_it_is_refused() {
+        let fake = FakeRoot::host();
+        let check = || check_block(fake.root(), DeviceNumber { major: 253, minor: 16 });
+        assert_eq!(check(), Ok(()));
+        fake.write("sys/dev/block/253:16/slaves/md0/x", "");
+        assert!(check().unwrap_err().starts_with("cannot be told free: md0, on which it stands"));
+        fake.write("sys/class/block/md0/dev", "9:0\n");
+        assert_eq!(check(), Ok(()));
+        // It stands on the host's swap disk.
+        fake.write("sys/class/block/md0/dev", "254:0\n");
+        assert!(check().unwrap_err().starts_with("/dev/vda is a swap area"));
+        fake.remove("sys/dev/block/253:16/slaves");
+        fake.write("sys/dev/block/253:16/slaves", "no folder");
+        assert!(check().unwrap_err().starts_with("cannot be told free: "));
+    }
 }

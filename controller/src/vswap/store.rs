@@ -3,12 +3,14 @@
 //! both. Whoever changes areas holds `areas.lock`, and a list is on disk before anything of it is made.
 
 use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 
 use super::error::{AreaError, Result};
+use super::identity::FileId;
 use super::intended::{Intended, OverZram, VERSION, Want};
 use crate::fault;
 use crate::journal::state_dir;
@@ -70,11 +72,14 @@ pub fn read(root: &Root, dir: &Path) -> Result<Intended> {
         opened => opened.map_err(AreaError::io("open", &path))?,
     };
     let length = file.metadata().map_err(AreaError::io("stat", &path))?.len();
+    let damaged = |why| AreaError::List { path: path.clone(), why };
     if length > LONGEST {
-        return Err(AreaError::Refused(format!("{}: {length} bytes is no list of areas", path.display())));
+        return Err(damaged(format!("it has {length} bytes, and no list is so long")));
     }
-    let text = std::io::read_to_string(file).map_err(AreaError::io("read", &path))?;
-    parse(&text, boot).map_err(|why| AreaError::Refused(format!("{}: {why}", path.display())))
+    let mut bytes = Vec::new();
+    file.take(LONGEST).read_to_end(&mut bytes).map_err(AreaError::io("read", &path))?;
+    let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
+    parse(&text, boot).map_err(damaged)
 }
 
 /// A list as it is on disk, in the boot `boot`. Pure.
@@ -97,6 +102,10 @@ pub fn parse(text: &str, boot: Option<String>) -> std::result::Result<Intended, 
         for area in &mut intended.areas {
             area.want = Want::Gone;
             area.transfer = None;
+            for disk in &mut area.disks {
+                disk.wipe = None;
+                disk.file = disk.file.map(|file| FileId { device: None, ..file });
+            }
             // The numbers are those of other devices now.
             area.zram = area.zram.take().map(|_| OverZram::default());
         }
@@ -140,6 +149,7 @@ mod tests {
             native: None,
             zram: None,
             transfer: None,
+            has_uuids: true,
         }
     }
 
@@ -171,6 +181,9 @@ mod tests {
             path: path.into(),
             is_file: true,
             made: Some(Bytes(1 << 20)),
+            file: None,
+            wipe: None,
+            reserved_sectors: 0,
             metadata_sectors: 8,
             data_sectors: 8,
         };
@@ -198,5 +211,36 @@ mod tests {
         for wrong in ["", "{}", "{\"version\":2,\"boot\":null,\"areas\":[]}", &two] {
             assert!(parse(wrong, None).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_list_of_the_version_before_is_read_and_notes_no_identity() {
+        // As swaptier 0.1 wrote it before files and devices were told by more than their names.
+        let text = r#"{"version":1,"boot":"a","areas":[{"spec":{"name":"main","kind":"plain","devices":["/swap/a"],
+            "encrypt":true},"owner":"command","want":"on","parts":[{"id":0,"size":"1G"}],
+            "disks":[{"path":"/swap/a","is_file":true,"made":"1G","metadata_sectors":0,"data_sectors":2097152}]}]}"#;
+        let read = parse(text, Some("a".to_owned())).unwrap();
+        let (area, disk) = (&read.areas[0], &read.areas[0].disks[0]);
+        assert_eq!((area.want, area.has_uuids, disk.file, disk.reserved_sectors), (Want::On, false, None, 0));
+    }
+
+    #[test]
+    fn a_file_is_known_again_after_a_boot_and_nothing_is_wiped_then() {
+        let file = FileId { inode: 7, born: Some((1, 2)), device: Some((8, 1)) };
+        let disk = Disk {
+            path: "/swap/a".into(),
+            is_file: true,
+            made: Some(Bytes(1 << 20)),
+            file: Some(file),
+            wipe: Some(7),
+            reserved_sectors: 0,
+            metadata_sectors: 8,
+            data_sectors: 8,
+        };
+        let list =
+            Intended { areas: vec![AreaRecord { disks: vec![disk], ..record() }], ..Intended::none(None) };
+        let later = parse(&serde_json::to_string(&list).unwrap(), Some("another".to_owned())).unwrap();
+        let disk = &later.areas[0].disks[0];
+        assert_eq!((disk.file, disk.wipe), (Some(FileId { device: None, ..file }), None));
     }
 }

@@ -1,8 +1,14 @@
-//! swapon(2) and swapoff(2). Which area, and with what priority, is decided elsewhere. Callers: the hands, `drain.rs`.
+//! swapon(2) and swapoff(2). Which area, and with what priority, is decided elsewhere. Callers: the executor, `drain.rs`.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::path::Path;
+
+use super::area::PREFIX;
+use super::disk::size_of;
+use super::dm;
+use crate::root::Root;
 
 /// Says that a priority follows in the low bits (linux/swap.h).
 const PREFER: libc::c_int = 0x8000;
@@ -38,21 +44,44 @@ pub fn off(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives the blocks under a device that is off back to what it stands on: switching off gives back none, and what is there
-/// means nothing any more.
-///
-/// # Errors
-/// The kernel's answer.
-pub fn discard(path: &Path) -> io::Result<()> {
-    use std::os::fd::AsRawFd as _;
-    /// `_IO(0x12, 119)` (linux/fs.h).
-    const BLKDISCARD: libc::c_ulong = 0x1277;
-    let device = std::fs::OpenOptions::new().write(true).open(path)?;
-    let range = [0, super::hands::size_of(&device)?];
-    // SAFETY: the kernel reads two numbers, which are there.
-    match unsafe { libc::ioctl(device.as_raw_fd(), BLKDISCARD as libc::Ioctl, range.as_ptr()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+/// A device of ours whose blocks are given back once it is off: switching off gives back none, and what is there means nothing
+/// any more. Opened before, it cannot become another device of the same number meanwhile.
+#[derive(Debug)]
+pub struct Emptied(File);
+
+impl Emptied {
+    /// Opens the device at `path`, if device-mapper says that it is ours.
+    ///
+    /// # Errors
+    /// It is another, or cannot be opened.
+    pub fn open(root: &Root, path: &Path) -> io::Result<Emptied> {
+        let device = File::options().write(true).open(path)?;
+        let number = rustix::fs::fstat(&device)?.st_rdev;
+        let entry = format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number));
+        let said =
+            |what: &str| root.read_value(&format!("sys/dev/block/{entry}/dm/{what}")).unwrap_or_default();
+        let (name, uuid) = (said("name"), said("uuid"));
+        // The version before gave none.
+        if !name.starts_with(PREFIX) || !(uuid.is_empty() || uuid == dm::uuid(&name)) {
+            return Err(io::Error::other("it is no device of swaptier's (any more)"));
+        }
+        Ok(Emptied(device))
+    }
+
+    /// Gives the blocks back.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn discard(&self) -> io::Result<()> {
+        use std::os::fd::AsRawFd as _;
+        /// `_IO(0x12, 119)` (linux/fs.h).
+        const BLKDISCARD: libc::c_ulong = 0x1277;
+        let range = [0, size_of(&self.0)?];
+        // SAFETY: the kernel reads two numbers, which are there.
+        match unsafe { libc::ioctl(self.0.as_raw_fd(), BLKDISCARD as libc::Ioctl, range.as_ptr()) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 }
 

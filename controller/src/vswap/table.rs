@@ -44,8 +44,8 @@ pub enum Line {
     Linear(Below, u64),
     /// Sectors of two devices with the same content: what is on the first is copied to the second.
     Mirror((Below, u64), (Below, u64)),
-    /// All sectors of the device below, encrypted.
-    Crypt(Below),
+    /// Sectors of the device below, from that one on, encrypted.
+    Crypt(Below, u64),
     /// A pool of its metadata and its data.
     Pool(Below, Below),
     /// A volume of a pool.
@@ -88,7 +88,12 @@ pub fn wanted(area: &AreaRecord) -> (Vec<Wanted>, Vec<Wanted>) {
             parts(&|part| {
                 let disks = area.disks.iter().take(1);
                 disks
-                    .map(|disk| (part.size.0 / SECTOR, Line::Crypt(Below::Disk(disk.path.clone()))))
+                    .map(|disk| {
+                        (
+                            part.size.0 / SECTOR,
+                            Line::Crypt(Below::Disk(disk.path.clone()), disk.reserved_sectors),
+                        )
+                    })
                     .collect()
             }),
         ),
@@ -110,7 +115,7 @@ fn below(area: &AreaRecord) -> Vec<Wanted> {
     ];
     let mut store = named("data");
     if area.spec.encrypt {
-        devices.push(Wanted { name: name("crypt"), lines: vec![(data, Line::Crypt(store))] });
+        devices.push(Wanted { name: name("crypt"), lines: vec![(data, Line::Crypt(store, 0))] });
         store = named("crypt");
     }
     devices.push(Wanted { name: name("pool"), lines: vec![(data, Line::Pool(named("meta"), store))] });
@@ -155,13 +160,15 @@ impl Wanted {
         Some(table)
     }
 
-    /// Whether this is the table in use: the key and the place of a ghost's header page aside.
+    /// Whether this is the table in use: the key and the place of a ghost's header page aside. One that cannot be read is
+    /// taken for it: it is not exchanged.
     #[must_use]
     pub fn is_in_use(&self, found: &Found) -> bool {
         let Some(device) = found.devices.get(&self.name) else { return false };
+        let Some(now) = &device.table else { return true };
         let Some(table) = self.resolve(found) else { return false };
-        table.len() == device.table.len()
-            && table.iter().zip(&device.table).all(|(wanted, now)| {
+        table.len() == now.len()
+            && table.iter().zip(now).all(|(wanted, now)| {
                 (wanted.start, wanted.sectors, &wanted.kind) == (now.start, now.sectors, &now.kind)
                     && (wanted.parameters.is_empty()
                         || wanted.parameters == masked(&wanted.kind, &now.parameters))
@@ -206,7 +213,7 @@ impl Line {
                 let (a, b) = (number(a)?, number(b)?);
                 ("mirror", format!("core 1 {REGION} 2 {a} {a_from} {b} {b_from}"))
             }
-            Line::Crypt(below) => ("crypt", format!("{CIPHER} {KEY} 0 {} 0", number(below)?)),
+            Line::Crypt(below, from) => ("crypt", format!("{CIPHER} {KEY} 0 {} {from}", number(below)?)),
             Line::Pool(metadata, data) => {
                 let low = sectors / BLOCK_SECTORS / LOW_WATER_PARTS;
                 let (metadata, data) = (number(metadata)?, number(data)?);
@@ -235,7 +242,7 @@ impl fmt::Display for Line {
         match self {
             Line::Linear(below, from) => write!(f, "linear {below} from {from}"),
             Line::Mirror((a, from), (b, to)) => write!(f, "mirror {a} from {from}, {b} from {to}"),
-            Line::Crypt(below) => write!(f, "crypt {below}"),
+            Line::Crypt(below, from) => write!(f, "crypt {below} from {from}"),
             Line::Pool(metadata, data) => write!(f, "thin-pool {metadata} {data}"),
             Line::Thin(pool, id) => write!(f, "thin {pool} {id}"),
             Line::Header => f.write_str("one page of memory"),

@@ -14,10 +14,10 @@ use super::area::AreaName;
 use super::dm::Dm;
 use super::error::{AreaError, Result};
 use super::intended::{AreaRecord, Transfer};
-use super::prepare;
+use super::operations::{Operations, require_pool};
 use super::reconcile::Step;
 use super::table::REGION;
-use super::works::{Works, require_pool};
+use super::{asked, prepare};
 
 /// How far a move is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -74,7 +74,7 @@ pub fn progress(dm: &Dm, area: &AreaRecord) -> Result<Option<Progress>> {
     Ok(Some(progress))
 }
 
-impl Works<'_> {
+impl Operations<'_> {
     /// Begins to move what lies on `from` (the only disk, if none is named) to `to`.
     ///
     /// # Errors
@@ -102,8 +102,9 @@ impl Works<'_> {
                 .position(|disk| prepare::is_same_disk(&disk.path, path))
                 .ok_or_else(|| AreaError::Refused(format!("{} is no disk of {name}", path.display())))?,
         };
-        self.require_disks_are_free(&[to.to_path_buf()])?;
-        let to = prepare::successor(self.root, &area.disks[from], to, file_size)?;
+        asked::require_disks_are_free(self.intended(), &[to.to_path_buf()])?;
+        let path = asked::named(self.root, to)?;
+        let to = prepare::successor(self.root, &area.disks[from], &path, file_size, self.may_wipe())?;
         super::modules::load("dm_mirror");
         self.change(name, |area| {
             area.transfer = Some(Transfer { from, to, is_copied: false });
@@ -120,7 +121,8 @@ impl Works<'_> {
         let area = self.area(name)?;
         let Some(transfer) = &area.transfer else { return Ok(None) };
         if !transfer.is_copied {
-            let dm = self.hands.dm().ok_or_else(|| AreaError::Refused("device-mapper is gone".to_owned()))?;
+            let dm =
+                self.executor.dm().ok_or_else(|| AreaError::Refused("device-mapper is gone".to_owned()))?;
             let Some(progress) = progress(dm, area)? else { return Ok(None) };
             if !progress.is_sound {
                 let to = transfer.to.path.display().to_string();

@@ -11,16 +11,19 @@ use swaptier::{
         events::{Event as HostEvent, EventKind},
         status::{
             ActionStatus, AgentStatus, AreaStatus, CgroupStatus, CostStatus, Durations, HeldStatus,
-            HostStatus, KnobStatus, MapStatus, PoolStatus, PressureStatus, Rates, Status, SwapIns,
+            HostRates, HostStatus, KnobStatus, MapState, MapStatus, PoolStatus, PressureStatus, Rates,
+            Status, SwapIns,
         },
     },
     top::{
         paint::{ASCII, Look, Paint, UNICODE},
         seen::Seen,
-        state::{Event, Origin, State},
+        source::Origin,
+        state::State,
+        update::Event,
     },
 };
-use swaptier_policies::{AreaKind, Level};
+use swaptier_policies::{AreaKind, Knob, Level, Setting, Settings};
 
 /// A scene.
 pub(super) struct Scene {
@@ -101,13 +104,17 @@ fn cgroup(id: u64, path: &str, ram: u64, zswap: u64, disk: u64) -> CgroupStatus 
         written_back_pages: Some(disk * MIB),
         regret_pages: Some(disk * MIB / 200),
         swap_current_bytes: Some((zswap + disk) << 20),
-        swap_max: Some("max".into()),
-        zswap_max: Some("max".into()),
-        zswap_writeback: Some(true),
+        settings: Settings::fresh(),
         rates: Some(rates(0.0, 0.0, 0.0)),
         memory_pressure: Some(PressureStatus::default()),
         ..CgroupStatus::default()
     }
+}
+
+/// The same of the host, which writes nothing else to a device.
+fn host_rates(stored: f64, loaded: f64, written_back: f64) -> HostRates {
+    let Rates { stored, loaded, written_back, read, .. } = rates(stored, loaded, written_back);
+    HostRates { stored, loaded, written_back, written: written_back, read }
 }
 
 /// Pages a second that go to zswap, come back, and are written back.
@@ -170,11 +177,17 @@ fn status(cgroups: Vec<CgroupStatus>) -> Status {
             disk_original_bytes: Some(200 << 20),
             memory_pressure: Some(psi(0.0, 0.0)),
             io_pressure: Some(psi(0.0, 0.0)),
-            rates: rates(0.0, 0.0, 0.0),
+            rates: host_rates(0.0, 0.0, 0.0),
             ..HostStatus::default()
         },
         areas: vec![area],
-        map: MapStatus { state: "exact".into(), chunks: 4, locked_bytes: 1 << 20, ..MapStatus::default() },
+        map: MapStatus {
+            state: MapState::Exact,
+            age_seconds: Some(0),
+            chunks: 4,
+            locked_bytes: 1 << 20,
+            ..MapStatus::default()
+        },
         cgroups,
         ..Status::default()
     }
@@ -208,7 +221,7 @@ fn pressure() -> Seen {
     status.host.zswap_original_bytes = Some(2_400 << 20);
     status.host.memory_pressure = Some(psi(42.5, 11.0));
     status.host.io_pressure = Some(psi(8.25, 3.0));
-    status.host.rates = rates(9_000.0, 4_000.0, 0.0);
+    status.host.rates = host_rates(9_000.0, 4_000.0, 0.0);
     status.areas.push(AreaStatus {
         path: "/var/swap/second swapfile".into(),
         kind: "file".into(),
@@ -270,7 +283,7 @@ fn closed() -> Seen {
     let close = |row: &mut CgroupStatus| {
         row.policy = Some("closed-11.toml".into());
         row.closed_by_hand = true;
-        row.zswap_writeback = Some(false);
+        row.settings.set(Knob::ZswapWriteback, Setting::from(false));
         (row.older_than_seconds, row.cold_pages) = (None, None);
     };
     close(&mut seen.status.cgroups[2]);
@@ -289,7 +302,7 @@ fn closed() -> Seen {
 
 pub(super) fn demotion() -> Seen {
     let mut status = status(usual());
-    status.host.rates = rates(0.0, 0.0, 6_000.0);
+    status.host.rates = host_rates(0.0, 0.0, 6_000.0);
     let action = ActionStatus {
         unix_seconds: 1_763_647_528,
         action: "write back 16384 pages older than 10m".into(),
@@ -393,11 +406,11 @@ fn no_agent() -> Seen {
     let mut status = status(usual());
     status.agent = AgentStatus {
         policies: 2,
-        lost: vec![swaptier::serve::without_agent::NO_AGENT.into()],
+        lost: vec![swaptier::serve::absence::Absence::NotRunning.costs()],
         ..AgentStatus::default()
     };
     let reason = Some("no agent is running".into());
-    status.map = MapStatus { state: "absent".into(), reason, ..MapStatus::default() };
+    status.map = MapStatus { state: MapState::Absent, reason, ..MapStatus::default() };
     forget_the_map(&mut status);
     Seen { status, ..Seen::default() }
 }
@@ -417,7 +430,7 @@ fn no_bpf() -> Seen {
     let mut status = status(usual());
     status.agent.lost = vec!["no BPF: --no-bpf was given; there is no shadow map".into()];
     status.map =
-        MapStatus { state: "absent".into(), reason: Some("--no-bpf".into()), ..MapStatus::default() };
+        MapStatus { state: MapState::Absent, reason: Some("--no-bpf".into()), ..MapStatus::default() };
     forget_the_map(&mut status);
     Seen { status, ..Seen::default() }
 }

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use super::tiers::{wanted_valve, zswap_limit};
 use super::{Governed, Government};
 use crate::history::{History, Ledger};
+use crate::knob::Knob;
 use crate::plan::{Action, Bound, Held, Hold, Reason, Step};
 use crate::rules::{Budget, DemoteRule};
 use crate::snapshot::{CgroupId, Cold, MapHealth, Snapshot, Writeback};
@@ -53,12 +54,19 @@ pub(super) fn round(
     held: &mut Vec<Held>,
 ) -> Option<Step> {
     let rule = governed.policy.demote()?;
+    history.today.spends_as(governed.id, &governed.view.path);
+    let day = history.today.left(&governed.view.path, &rule.budget);
     let ledger = history.ledger(governed.id, rule.budget.rate, snap.at);
-    let ready = may_write(governed, snap, government, covered)
+    let ready = may_write(governed, snap, government, (covered, history))
         .and_then(|()| disk.clone())
+        .and_then(|room| match history.round_over(governed.id, snap) {
+            Some(of) => Err(Hold::RoundUnderWay(of)),
+            None => Ok(room),
+        })
+        .and_then(|room| is_open_to_itself(governed, history).map(|()| room))
         .and_then(|room| Ok((room, known_cold(governed, rule)?)));
     let decided = ready.and_then(|(room, cold)| {
-        bounded(cold, rule, &ledger, room, snap).map(|(pages, bound)| (cold, pages, bound))
+        bounded(cold, rule, (&ledger, day), room, snap).map(|(pages, bound)| (cold, pages, bound))
     });
     let (step, pages) = match decided {
         Ok((cold, pages, bound)) => {
@@ -93,13 +101,15 @@ fn may_write(
     governed: Governed<'_>,
     snap: &Snapshot,
     government: &Government<'_>,
-    covered: &BTreeMap<CgroupId, CgroupId>,
+    (covered, history): (&BTreeMap<CgroupId, CgroupId>, &History),
 ) -> Result<(), Hold> {
     if snap.host.swap_total == Bytes(0) {
         return Err(Hold::NoDisk);
     }
-    if let Writeback::None(why) = &snap.host.writeback {
-        return Err(Hold::NoDialect(why.clone()));
+    match &snap.host.writeback {
+        Writeback::Ready(_) => {}
+        Writeback::None(why) => return Err(Hold::NoDialect(why.clone())),
+        Writeback::Uncharged => return Err(Hold::Uncharged),
     }
     if let MapHealth::Absent(why) = &snap.host.map {
         return Err(Hold::NoMap(why.clone()));
@@ -107,22 +117,42 @@ fn may_write(
     if let Some(below) = covered.get(&governed.id) {
         return Err(Hold::LeftToBelow(*below));
     }
-    if governed.view.zswap_writeback.is_none() {
+    if governed.view.settings.valve().is_none() {
         return Err(Hold::Unknown("memory.zswap.writeback".to_owned()));
     }
-    open_above(governed, snap, government)
+    open_above(governed, snap, government, history)
 }
 
-/// `memory.zswap.writeback` is hierarchical: one 0 above closes all below. One that is closed by a policy which
-/// demotes itself is opened for the round; any other is somebody's decision.
-fn open_above(governed: Governed<'_>, snap: &Snapshot, government: &Government<'_>) -> Result<(), Hold> {
-    for (id, view) in snap.above(governed.id).filter(|(_, view)| !view.path.is_empty()) {
+/// A valve that its own policy closes is opened for the round. One that somebody else closed is their decision.
+fn is_open_to_itself(governed: Governed<'_>, history: &History) -> Result<(), Hold> {
+    let wanted = governed.policy.tiers().and_then(wanted_valve).map(|(open, _)| open);
+    let is_foreign = || history.is_foreign(governed.id, Knob::ZswapWriteback);
+    let is_theirs = match wanted {
+        Some(false) => false,
+        Some(true) => is_foreign(),
+        None => true,
+    };
+    let is_closed = governed.view.settings.valve() == Some(false);
+    if is_closed && is_theirs { Err(Hold::ClosedHere) } else { Ok(()) }
+}
+
+/// `memory.zswap.writeback` is hierarchical: one 0 above closes all below. One that is closed by its own policy, which
+/// demotes itself, is opened for the round; any other is somebody's decision.
+fn open_above(
+    governed: Governed<'_>,
+    snap: &Snapshot,
+    government: &Government<'_>,
+    history: &History,
+) -> Result<(), Hold> {
+    for (id, view) in snap.above(governed.id).filter(|(_, view)| !view.path.is_root()) {
         let policy = government.get(&id).map(|governed| governed.policy);
-        if policy.is_some_and(|policy| policy.demote().is_some()) {
+        let is_theirs = history.is_foreign(id, Knob::ZswapWriteback);
+        let wanted = policy.and_then(|policy| policy.tiers()).and_then(wanted_valve).map(|(open, _)| open);
+        let wanted = wanted.filter(|_| !is_theirs);
+        if wanted == Some(false) && policy.is_some_and(|policy| policy.demote().is_some()) {
             continue;
         }
-        let wanted = policy.and_then(|policy| policy.tiers()).and_then(wanted_valve).map(|(open, _)| open);
-        match wanted.or(view.zswap_writeback) {
+        match wanted.or(view.settings.valve()) {
             Some(true) => {}
             Some(false) => return Err(Hold::ClosedAbove(id)),
             None => return Err(Hold::Unknown(format!("memory.zswap.writeback of {}", view.path))),
@@ -148,7 +178,7 @@ pub(crate) fn least_round(budget: &Budget, page_size: Bytes) -> Pages {
 fn bounded(
     cold: Cold,
     rule: &DemoteRule,
-    ledger: &Ledger,
+    (ledger, day): (&Ledger, Option<Bytes>),
     room: Option<Bytes>,
     snap: &Snapshot,
 ) -> Result<(Pages, Bound), Hold> {
@@ -165,7 +195,7 @@ fn bounded(
     }
     let budgets = [
         (Some(budget.round), Bound::Round),
-        (ledger.day_left(budget), Bound::Day),
+        (day, Bound::Day),
         (ledger.rate_left(budget), Bound::Rate),
         (room, Bound::Pool),
     ];

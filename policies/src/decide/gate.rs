@@ -11,13 +11,13 @@
 //! - an area or a pool of which less is known adds no step.
 
 use crate::area::{AreaKind, AreaView, Level, PoolView};
+use crate::asker::Asker;
 use crate::history::{AreaMemory, History};
+use crate::knob::{Knob, Setting};
 use crate::plan::{Action, Basis, Closed, Held, Hold, Plan, Reason, Step};
 use crate::snapshot::{CgroupId, CgroupView, Snapshot};
 use crate::units::{Bytes, Limit, Pages, Share, WHOLE};
-
-/// The file that asks for what no policy does, as steps name it.
-pub const HOST: &str = "swaptier.toml";
+use crate::want::{Because, Want, Wanted};
 
 /// From this part of the areas before a ghost on, pages are about to land in the ghost; and below the second no more.
 const NEAR: (Share, Share) = (Share(900_000), Share(850_000));
@@ -54,7 +54,7 @@ pub(crate) fn look(snap: &Snapshot, history: &mut History) {
     };
     history.areas.is_stopped = stopped(snap, history).is_some();
     history.areas.is_dark = dark(snap).is_some();
-    let is_shut = root(snap).and_then(|root| root.zswap_writeback) == Some(false);
+    let is_shut = root(snap).and_then(|root| root.settings.valve()) == Some(false);
     history.areas.was_shut = history.areas.closed.is_some() && (is_shut || history.areas.was_shut);
     let before = std::mem::take(&mut history.areas.empty_since);
     let since = |area: &AreaView| match before.get(&area.name).copied().flatten() {
@@ -66,32 +66,29 @@ pub(crate) fn look(snap: &Snapshot, history: &mut History) {
 }
 
 /// Whether the gate is to be closed and reads open: worth a decision at once.
-#[must_use]
-pub fn is_due(snap: &Snapshot, history: &History) -> bool {
-    history.areas.closed.is_some() && root(snap).and_then(|root| root.zswap_writeback) == Some(true)
+pub(crate) fn is_due(snap: &Snapshot, history: &History) -> bool {
+    history.areas.closed.is_some() && root(snap).and_then(|root| root.settings.valve()) == Some(true)
 }
 
-/// What the areas ask for beside all policies, as of the last look.
+/// What the areas ask for, as of the last look: when that changes a decision does not wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// The gate is to be closed.
-    pub is_closed: bool,
+    pub(crate) is_closed: bool,
     /// Nothing more is to be swapped out.
-    pub is_stopped: bool,
+    pub(crate) is_stopped: bool,
     /// Whether all pools answered; if not, nothing is to be opened on the rest.
-    pub is_known: bool,
+    pub(crate) is_known: bool,
 }
 
 /// What the areas ask for.
-#[must_use]
-pub fn asks(history: &History) -> Asked {
+pub(crate) fn asks(history: &History) -> Asked {
     let AreaMemory { closed, is_stopped, is_dark, .. } = &history.areas;
     Asked { is_closed: closed.is_some(), is_stopped: *is_stopped, is_known: !is_dark }
 }
 
 /// Why nothing may be written back now, whoever asks; `None`: nothing is against it.
-#[must_use]
-pub fn refusal(snap: &Snapshot, history: &History) -> Option<Hold> {
+pub(crate) fn refusal(snap: &Snapshot, history: &History) -> Option<Hold> {
     may_demote(snap, history).err()
 }
 
@@ -175,56 +172,81 @@ pub(crate) fn may_demote(snap: &Snapshot, history: &History) -> Result<Option<By
         let (mark, resume) = (pool.marks.demote, pool.marks.resume);
         return Err(Hold::PoolMark { pool: pool.name.clone(), part, used, mark, resume });
     }
-    Ok(pools(&snap.host.areas).map(|pool| pool.until(pool.marks.demote)).min())
+    let room = pools(&snap.host.areas).map(|pool| pool.until(pool.marks.demote)).min();
+    Ok(room.map(|room| room.saturating_sub(history.promised(snap.page_size))))
 }
 
-/// Steps and holds that are the host's and no policy's: the root's valve, and the limits of a full pool.
+/// What the areas want of kernel files, with the steps and holds that follow: the root's valve closed, and lower limits where
+/// a pool is full and no policy gives one (`is_limited`).
 pub(super) fn close(
     snap: &Snapshot,
     history: &History,
     plan: &mut Plan,
-    is_governed: impl Fn(CgroupId) -> bool,
+    is_limited: impl Fn(CgroupId) -> bool,
 ) {
-    let held = |cgroup, hold| Held { cgroup, policy: HOST.to_owned(), hold };
     match gate(snap, history) {
         Gate::Open => {}
-        Gate::Unknown(what) => plan.held.push(held(CgroupId::ROOT, Hold::Unknown(what))),
-        Gate::Closed(because) => match root(snap).and_then(|root| root.zswap_writeback) {
-            Some(false) => {}
-            None => {
-                let hold = Hold::Unknown("memory.zswap.writeback of the root".to_owned());
-                plan.held.push(held(CgroupId::ROOT, hold));
-            }
-            Some(true) => {
-                let action = Action::SetZswapWriteback { cgroup: CgroupId::ROOT, to: false };
-                let reason = Reason::Gate { because, reopened: history.areas.was_shut };
-                plan.steps.push(Step { action, policy: HOST.to_owned(), reason });
-            }
-        },
+        Gate::Unknown(what) => unclear(CgroupId::ROOT, Knob::ZswapWriteback, Hold::Unknown(what), plan),
+        Gate::Closed(because) => shut(because, snap, history, plan),
     }
-    if let Some((pool, used)) = stopped(snap, history) {
-        let top =
-            snap.cgroups.iter().filter(|(id, view)| is_top(view) && view.has_memory() && !is_governed(**id));
-        let mut top: Vec<_> = top.collect();
-        top.sort_by(|one, other| (&one.1.path, one.0).cmp(&(&other.1.path, other.0)));
-        for (id, view) in top {
-            let (from, to) = match clamp(view, snap) {
-                Ok(Some(limits)) => limits,
-                Ok(None) => continue,
-                Err(hold) => {
-                    plan.held.push(held(*id, hold));
-                    continue;
-                }
-            };
-            let action = Action::SetSwapMax { cgroup: *id, to };
-            let basis = Basis::PoolFull { pool: pool.clone(), used };
-            plan.steps.push(Step {
-                action,
-                policy: HOST.to_owned(),
-                reason: Reason::Limit { from, to, basis },
-            });
+    let (full, dark) = (stopped(snap, history), dark(snap));
+    let top = snap.cgroups.iter().filter(|(id, view)| is_top(view) && view.has_memory() && !is_limited(**id));
+    let mut top: Vec<_> = top.filter(|_| full.is_some() || dark.is_some()).collect();
+    top.sort_by(|one, other| (&one.1.path, one.0).cmp(&(&other.1.path, other.0)));
+    for (id, view) in top {
+        match &full {
+            Some(full) => lower((*id, view), full, snap, plan),
+            // A limit that was lowered is no reason to raise it while nothing is known; that is held once, at the root.
+            None => {
+                let what = dark.clone().unwrap_or_default();
+                plan.wants.insert(*id, Knob::SwapMax, Wanted::Unclear(Hold::Unknown(what)));
+            }
         }
     }
+}
+
+/// A file of which the areas ask something that is not known.
+fn unclear(cgroup: CgroupId, knob: Knob, hold: Hold, plan: &mut Plan) {
+    plan.held.push(Held { cgroup, by: Asker::Areas, hold: hold.clone() });
+    plan.wants.insert(cgroup, knob, Wanted::Unclear(hold));
+}
+
+/// The root's valve is to be closed.
+fn shut(because: Closed, snap: &Snapshot, history: &History, plan: &mut Plan) {
+    let (cgroup, knob, to) = (CgroupId::ROOT, Knob::ZswapWriteback, Setting::Valve(false));
+    let Some(from) = root(snap).and_then(|root| root.settings.get(knob)) else {
+        return unclear(cgroup, knob, Hold::Unknown(format!("{} of the root", knob.file())), plan);
+    };
+    let want = Want { to, by: Asker::Areas, because: Because::Gate(because.clone()) };
+    if from != to {
+        let reason = if history.areas.was_shut { Reason::Reopened { because } } else { want.reason(from) };
+        plan.steps.push(Step { action: Action::Set { cgroup, knob, to }, by: Asker::Areas, reason });
+    }
+    plan.wants.insert(cgroup, knob, Wanted::This(want));
+}
+
+/// The limit of a cgroup is to let nothing more out.
+fn lower(
+    (cgroup, view): (CgroupId, &CgroupView),
+    (pool, used): &(String, Share),
+    snap: &Snapshot,
+    plan: &mut Plan,
+) {
+    let knob = Knob::SwapMax;
+    let because = Because::Limit(Basis::PoolFull { pool: pool.clone(), used: *used });
+    let (from, to) = match (clamp(view, snap), view.settings.limit(knob)) {
+        (Ok(Some((from, to))), _) => (from, to),
+        // Low enough already.
+        (Ok(None), Some(now)) => (now, now),
+        (Ok(None), None) => return,
+        (Err(hold), _) => return unclear(cgroup, knob, hold, plan),
+    };
+    let want = Want { to: Setting::Limit(to), by: Asker::Areas, because };
+    if from != to {
+        let (action, reason) = (Action::Set { cgroup, knob, to: want.to }, want.reason(Setting::Limit(from)));
+        plan.steps.push(Step { action, by: Asker::Areas, reason });
+    }
+    plan.wants.insert(cgroup, knob, Wanted::This(want));
 }
 
 /// The present limit of swap and the one that lets nothing more out; `None` when the present one is that low already.
@@ -233,7 +255,7 @@ pub(super) fn close(
 /// followed each of them would be written all the time.
 pub(super) fn clamp(view: &CgroupView, snap: &Snapshot) -> Result<Option<(Limit, Limit)>, Hold> {
     let unknown = |file: &str| Hold::Unknown(file.to_owned());
-    let from = view.swap_max.ok_or_else(|| unknown("memory.swap.max"))?;
+    let from = view.settings.limit(Knob::SwapMax).ok_or_else(|| unknown(Knob::SwapMax.file()))?;
     let current = view.swap_current.ok_or_else(|| unknown("memory.swap.current"))?;
     let slack = Bytes(current.0 / 8).saturating_add(Bytes(1 << 20));
     let to = Limit::Bytes(current).as_kernel_keeps_it(snap.page_size);

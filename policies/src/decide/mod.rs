@@ -18,13 +18,15 @@ mod tiers;
 
 use std::collections::BTreeMap;
 
+use crate::asker::Asker;
 use crate::history::History;
+use crate::knob::Knob;
 use crate::plan::{Held, Hold, Plan, Step};
 use crate::policy::{Policy, PolicySet};
 use crate::snapshot::{CgroupId, CgroupView, Snapshot};
 
 pub(crate) use demote::least_round;
-pub use gate::{Asked, HOST, asks, is_due, refusal};
+pub(crate) use gate::{asks, is_due, refusal};
 pub(crate) use gate::{by_ghosts, look, pools};
 pub(crate) use tiers::wanted_valve;
 
@@ -37,12 +39,16 @@ pub(crate) struct Governed<'a> {
 }
 
 impl Governed<'_> {
+    fn by(&self) -> Asker {
+        Asker::Policy(self.policy.name().to_owned())
+    }
+
     fn held(&self, hold: Hold) -> Held {
-        Held { cgroup: self.id, policy: self.policy.name().to_owned(), hold }
+        Held { cgroup: self.id, by: self.by(), hold }
     }
 
     fn step(&self, action: crate::plan::Action, reason: crate::plan::Reason) -> Step {
-        Step { action, policy: self.policy.name().to_owned(), reason }
+        Step { action, by: self.by(), reason }
     }
 }
 
@@ -59,7 +65,7 @@ pub(crate) fn govern<'a>(snap: &'a Snapshot, policies: &'a PolicySet) -> Governm
 }
 
 /// Decides what to do now, and what not and why.
-pub fn decide(snap: &Snapshot, policies: &PolicySet, history: &mut History) -> Plan {
+pub(crate) fn decide(snap: &Snapshot, policies: &PolicySet, history: &mut History) -> Plan {
     history.turn(snap);
     let government = govern(snap, policies);
     let mut in_order: Vec<Governed<'_>> = government.values().copied().collect();
@@ -69,16 +75,18 @@ pub fn decide(snap: &Snapshot, policies: &PolicySet, history: &mut History) -> P
 
     gate::look(snap, history);
     let (mut plan, mut rounds) = (Plan::default(), Vec::new());
-    let has_tiers = |id| government.get(&id).is_some_and(|governed| governed.policy.tiers().is_some());
-    gate::close(snap, history, &mut plan, has_tiers);
+    let tiers_of = |id: &CgroupId| government.get(id).and_then(|governed| governed.policy.tiers());
+    history.stands.retain(|id, _| tiers_of(id).is_some());
+    let is_limited = |id| tiers_of(&id).is_some_and(|tiers| tiers.asks_for(Knob::SwapMax));
+    gate::close(snap, history, &mut plan, is_limited);
     let mut disk = gate::may_demote(snap, history);
     for governed in in_order {
         if governed.view.has_memory() {
             tiers::limit(governed, snap, history, &mut plan);
             let room = (&covered, &mut disk);
             rounds.extend(demote::round(governed, snap, &government, room, history, &mut plan.held));
-        } else if governed.policy.tiers().is_some() {
-            plan.held.push(governed.held(Hold::NoController));
+        } else {
+            tiers::without_controller(governed, &mut plan);
         }
     }
     plan.steps.append(&mut rounds);

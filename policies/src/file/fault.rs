@@ -9,13 +9,39 @@ use std::ops::Range;
 /// One policy file as it was read. The caller has made sure that it is UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Path or file name, shown in faults as it is given.
+    /// Path or file name, shown in faults as it is given. For people: no file is opened or removed by it.
     pub name: String,
+    /// Where it lies.
+    pub place: Place,
     /// The whole text.
     pub text: String,
 }
 
+/// Where the text of a policy came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// No file of this host: a recording, or a text made here.
+    Nowhere,
+    /// A file at this absolute path below the root: `/etc/swaptier/policies.d/batch.toml`.
+    File(String),
+}
+
+impl Place {
+    /// The path of a file that lies right in `folder`, an absolute path.
+    #[must_use]
+    pub fn path_in(&self, folder: &str) -> Option<&str> {
+        let Place::File(path) = self else { return None };
+        let (parent, _) = path.rsplit_once('/')?;
+        (parent == folder).then_some(path)
+    }
+}
+
 impl SourceFile {
+    /// A text that is no file of this host.
+    pub fn text(name: impl Into<String>, text: impl Into<String>) -> SourceFile {
+        SourceFile { name: name.into(), place: Place::Nowhere, text: text.into() }
+    }
+
     /// The last component of `name`: the name by which drop-ins replace each other and policies are called.
     #[must_use]
     pub fn file_name(&self) -> &str {

@@ -4,6 +4,7 @@
 //! `selector` for `[match]`, `tiers`, `demote`, and `later` for what is checked but not in force. How several files
 //! are ordered and found is in `policy` and `layer`; reading files is the caller's.
 
+mod closed;
 mod demote;
 pub(crate) mod fault;
 pub(crate) mod grammar;
@@ -72,9 +73,10 @@ fn read_top(
     };
     later::read_offload(top.table(&OFFLOAD, faults), faults);
     later::read_guard(top.table(&GUARD, faults), faults);
+    let closed = closed::read(top, source, &selector, uses, faults);
     schema?;
     let selector = selector?;
-    Ok(Policy::new(source.file_name().to_owned(), selector, tiers?, demote?))
+    Ok(Policy::new(source.file_name().to_owned(), selector, tiers?, demote?).closing(closed?))
 }
 
 fn read_schema(top: &Table<'_>, damaged: bool, faults: &mut Faults<'_>) -> Result<(), Noted> {

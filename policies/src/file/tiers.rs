@@ -4,10 +4,14 @@ use std::str::FromStr;
 
 use super::fault::Faults;
 use super::walk::{AMOUNT, At, Noted, Table, Taken, help_for_word, note};
-use crate::rules::{Amount, Overflow, TierRule, Use};
+use crate::knob::Knob;
+use crate::rules::{Amount, Amounts, Overflow, TierRule, Use};
 use crate::units::{Bytes, Share, UnitError};
 
 const TIERS: [&str; 2] = ["zswap", "disk"];
+
+/// The limits that a policy gives, each by the key of its file's name.
+const LIMITS: [Knob; 3] = [Knob::SwapMax, Knob::SwapHigh, Knob::ZswapMax];
 
 /// Reads the table. The first result is `use` alone, which others ask for even if the rest is refused.
 pub(super) fn read(
@@ -26,10 +30,16 @@ fn read_rule(
     faults: &mut Faults<'_>,
 ) -> Result<TierRule, Noted> {
     let known = uses.ok();
-    let swap_max = read_limit(table, "swap_max", known.map(|uses| uses != Use::Nothing), faults);
-    let zswap_max = read_limit(table, "zswap_max", known.map(Use::zswap), faults);
+    let mut limits = Ok(Amounts::default());
+    for knob in LIMITS {
+        let amount = read_limit(table, knob, known.map(|uses| uses.concerns(knob)), faults);
+        limits = limits.and_then(|mut limits| {
+            limits.set(knob, amount?);
+            Ok(limits)
+        });
+    }
     let overflow = read_overflow(table, known, faults);
-    Ok(TierRule { uses: uses?, swap_max: swap_max?, zswap_max: zswap_max?, overflow: overflow? })
+    Ok(TierRule { uses: uses?, limits: limits?, overflow: overflow? })
 }
 
 fn read_use(table: &Table<'_>, damaged: bool, faults: &mut Faults<'_>) -> Result<Use, Noted> {
@@ -93,36 +103,33 @@ impl FromStr for Amount {
     }
 }
 
-/// Reads `swap_max` or `zswap_max`. `in_use` is unknown when `use` itself was refused.
-fn read_limit(
-    table: &Table<'_>,
-    key: &str,
-    in_use: Option<bool>,
-    faults: &mut Faults<'_>,
-) -> Result<Amount, Noted> {
-    let Some(amount) = table.quantity::<Amount>(key, AMOUNT, faults)? else { return Ok(Amount::Max) };
+/// Reads the limit of a file. `in_use` is unknown when `use` itself was refused.
+fn read_limit(table: &Table<'_>, knob: Knob, in_use: Option<bool>, faults: &mut Faults<'_>) -> Taken<Amount> {
+    let key = knob.name();
+    let Some(amount) = table.quantity::<Amount>(key, AMOUNT, faults)? else { return Ok(None) };
     if in_use == Some(false) {
         let help = "leave it out, or add the tier to `use`".to_owned();
         let message = format!("`tiers.{key}` has no effect: `use` leaves its tier out");
         return Err(note(faults, &amount.span, message, Some(help)));
     }
     if matches!(amount.value, Amount::Bytes(Bytes(0)) | Amount::Share(Share(0))) {
-        let help = if key == "swap_max" { "for no swap: use = []" } else { "for no zswap: use = [\"disk\"]" };
+        let help =
+            if knob == Knob::ZswapMax { "for no zswap: use = [\"disk\"]" } else { "for no swap: use = []" };
         return Err(note(faults, &amount.span, format!("`tiers.{key}` is zero"), Some(help.to_owned())));
     }
-    Ok(amount.value)
+    Ok(Some(amount.value))
 }
 
-fn read_overflow(table: &Table<'_>, uses: Option<Use>, faults: &mut Faults<'_>) -> Result<Overflow, Noted> {
+fn read_overflow(table: &Table<'_>, uses: Option<Use>, faults: &mut Faults<'_>) -> Taken<Overflow> {
     let known = [("disk", Overflow::Disk), ("keep", Overflow::Keep)];
     let word: Taken<At<Overflow>> = table.word("overflow", &known, faults);
     match (word?, uses) {
+        (None, _) => Ok(None),
         (Some(word), Some(Use::Nothing | Use::Zswap | Use::Disk)) => {
             let help = "leave it out, or: use = [\"zswap\", \"disk\"]".to_owned();
             let message = "`tiers.overflow` has no effect without both tiers";
             Err(note(faults, &word.span, message, Some(help)))
         }
-        (Some(word), _) => Ok(word.value),
-        (None, _) => Ok(Overflow::Disk),
+        (Some(word), _) => Ok(Some(word.value)),
     }
 }

@@ -8,8 +8,11 @@ mod show;
 use serde::{Deserialize, Serialize};
 
 use crate::area::{Level, Part, PoolView};
+use crate::asker::Asker;
+use crate::knob::{Knob, Setting};
 use crate::snapshot::CgroupId;
-use crate::units::{Bytes, Limit, Pages, Seconds, Share};
+use crate::units::{Bytes, Pages, Seconds, Share};
+use crate::want::{Because, Wants};
 
 /// The whole of one decision.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -18,6 +21,26 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What was not done.
     pub held: Vec<Held>,
+    /// What is wanted of the kernel files, whatever they say: the steps that set them are where they say otherwise.
+    pub wants: Wants,
+}
+
+impl Plan {
+    /// What this plan leaves to somebody else's value, and `before` did not.
+    pub fn newly_foreign<'a>(&'a self, before: &'a Plan) -> impl Iterator<Item = &'a Held> {
+        let is_foreign = |held: &&Held| matches!(held.hold, Hold::Foreign { .. });
+        self.held.iter().filter(is_foreign).filter(|held| !before.held.contains(held))
+    }
+
+    /// Whether this plan leaves the same file to somebody, whatever their value.
+    #[must_use]
+    pub fn is_foreign(&self, other: &Held) -> bool {
+        let file = |held: &Held| match held.hold {
+            Hold::Foreign { knob, .. } => Some((held.cgroup, knob)),
+            _ => None,
+        };
+        file(other).is_some_and(|wanted| self.held.iter().any(|held| file(held) == Some(wanted)))
+    }
 }
 
 /// One action and its reason.
@@ -25,8 +48,8 @@ pub struct Plan {
 pub struct Step {
     /// What to do.
     pub action: Action,
-    /// File name of the policy that asks for it; [`crate::HOST`] where it is the host's areas that do.
-    pub policy: String,
+    /// Who asks for it: the cgroup's policy, or the swap areas.
+    pub by: Asker,
     /// Why, with the numbers.
     pub reason: Reason,
 }
@@ -34,26 +57,14 @@ pub struct Step {
 /// Something the agent can do to one cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
-    /// Write `memory.swap.max`.
-    SetSwapMax {
+    /// Write one of the files that policies set.
+    Set {
         /// The cgroup.
         cgroup: CgroupId,
-        /// The new limit, a multiple of the page size.
-        to: Limit,
-    },
-    /// Write `memory.zswap.max`.
-    SetZswapMax {
-        /// The cgroup.
-        cgroup: CgroupId,
-        /// The new limit in *compressed* bytes, a multiple of the page size.
-        to: Limit,
-    },
-    /// Write `memory.zswap.writeback`.
-    SetZswapWriteback {
-        /// The cgroup.
-        cgroup: CgroupId,
-        /// `true` opens the way to disk.
-        to: bool,
+        /// Which file.
+        knob: Knob,
+        /// What it is to say; a limit is a multiple of the page size.
+        to: Setting,
     },
     /// Move pages from zswap to disk.
     Writeback {
@@ -71,10 +82,16 @@ impl Action {
     #[must_use]
     pub fn cgroup(&self) -> CgroupId {
         match *self {
-            Action::SetSwapMax { cgroup, .. }
-            | Action::SetZswapMax { cgroup, .. }
-            | Action::SetZswapWriteback { cgroup, .. }
-            | Action::Writeback { cgroup, .. } => cgroup,
+            Action::Set { cgroup, .. } | Action::Writeback { cgroup, .. } => cgroup,
+        }
+    }
+
+    /// The file that it writes; `None`: it writes pages.
+    #[must_use]
+    pub fn knob(&self) -> Option<Knob> {
+        match *self {
+            Action::Set { knob, .. } => Some(knob),
+            Action::Writeback { .. } => None,
         }
     }
 }
@@ -82,28 +99,30 @@ impl Action {
 /// Why a step is taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
-    /// A limit file reads otherwise than the policy says.
-    Limit {
-        /// What the file reads now.
-        from: Limit,
-        /// What it is to read.
-        to: Limit,
+    /// The file says otherwise than is wanted.
+    Differs {
+        /// What it says now.
+        from: Setting,
+        /// What it is to say.
+        to: Setting,
         /// Where that value comes from.
-        basis: Basis,
+        because: Because,
     },
-    /// `memory.zswap.writeback` reads otherwise than the policy says.
-    Valve {
-        /// What the file reads now.
-        from: bool,
-        /// What makes the policy want the other.
-        because: Valve,
+    /// The file went back to the kernel's default, by itself or by somebody: it is put right, a few times.
+    Returned {
+        /// Which file.
+        knob: Knob,
+        /// What it is to read.
+        to: Setting,
+        /// For this time within an hour.
+        times: u32,
+        /// So often it is put right.
+        most: u32,
     },
-    /// `memory.zswap.writeback` reads 1, and nothing may be written to the swap areas.
-    Gate {
-        /// Why not.
+    /// Nothing may be written to the swap areas, and somebody has opened the way to disk again.
+    Reopened {
+        /// Why nothing may.
         because: Closed,
-        /// It was closed before: somebody else opened it.
-        reopened: bool,
     },
     /// There are cold pages and room in the budgets.
     Cold {
@@ -123,7 +142,7 @@ pub enum Reason {
 pub enum Basis {
     /// The tier is not in `tiers.use`.
     TierUnused,
-    /// The policy gives no limit.
+    /// The policy says `max`.
     Unlimited,
     /// The policy gives the limit in bytes.
     Given,
@@ -210,8 +229,10 @@ pub enum Whole {
 /// Why the way to disk is to be open or closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Valve {
-    /// `disk` is in `tiers.use`.
+    /// `tiers.use` is `["disk"]`.
     DiskUsed,
+    /// `tiers.overflow = "disk"`.
+    OverflowDisk,
     /// `disk` is not in `tiers.use`.
     DiskUnused,
     /// `tiers.overflow = "keep"`: only demotion may write to disk.
@@ -238,8 +259,8 @@ pub enum Bound {
 pub struct Held {
     /// The cgroup.
     pub cgroup: CgroupId,
-    /// File name of its policy.
-    pub policy: String,
+    /// Who asked for it.
+    pub by: Asker,
     /// Why not.
     pub hold: Hold,
 }
@@ -296,8 +317,21 @@ pub enum Hold {
     ZswapOff,
     /// The last round is recent, or wrote nothing and is retried later: the time to wait.
     Cooldown(Seconds),
+    /// The round of this cgroup, the same or one above or below, waits for its turn or runs.
+    RoundUnderWay(CgroupId),
     /// A write-back takes the whole subtree, and this cgroup below, among others perhaps, has a policy of its own.
     LeftToBelow(CgroupId),
+    /// Somebody else set the file: it is left alone.
+    Foreign {
+        /// Which file.
+        knob: Knob,
+        /// What the policy asks for.
+        wanted: Setting,
+        /// What the file reads.
+        found: Setting,
+    },
+    /// Its own `memory.zswap.writeback` is 0, and its policy did not close it.
+    ClosedHere,
     /// This cgroup above keeps `memory.zswap.writeback` at 0, and no policy that demotes has closed it.
     ClosedAbove(CgroupId),
     /// Nothing may be written to the swap areas.
@@ -315,4 +349,35 @@ pub enum Hold {
         /// Where it goes on.
         resume: Share,
     },
+    /// The kernel charges what is in zswap to no cgroup: a write-back would take anybody's pages.
+    Uncharged,
+}
+
+impl Hold {
+    /// The name of its kind: the key of `replay --json`, a versioned interface.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Hold::Unknown(_) => "Unknown",
+            Hold::NoController => "NoController",
+            Hold::Budget { .. } => "Budget",
+            Hold::NothingCold { .. } => "NothingCold",
+            Hold::TooFew { .. } => "TooFew",
+            Hold::KeepFree { .. } => "KeepFree",
+            Hold::PoolNearLimit { .. } => "PoolNearLimit",
+            Hold::NoDialect(_) => "NoDialect",
+            Hold::NoMap(_) => "NoMap",
+            Hold::NoDisk => "NoDisk",
+            Hold::ZswapOff => "ZswapOff",
+            Hold::Cooldown(_) => "Cooldown",
+            Hold::RoundUnderWay(_) => "RoundUnderWay",
+            Hold::LeftToBelow(_) => "LeftToBelow",
+            Hold::Foreign { .. } => "Foreign",
+            Hold::ClosedHere => "ClosedHere",
+            Hold::ClosedAbove(_) => "ClosedAbove",
+            Hold::Gate(_) => "Gate",
+            Hold::PoolMark { .. } => "PoolMark",
+            Hold::Uncharged => "Uncharged",
+        }
+    }
 }

@@ -6,43 +6,29 @@ use std::fmt;
 
 use super::{Action, Basis, Bound, Closed, Hold, Plan, Reason, Valve, Whole};
 use crate::area::Level;
-use crate::snapshot::{CgroupId, Snapshot};
+use crate::knob::Setting;
+use crate::snapshot::Snapshot;
 
 impl Plan {
-    /// The whole plan with the paths of `snap`: steps first, then what is held. Control characters are escaped: whoever
-    /// owns a delegated cgroup names those below it.
+    /// The whole plan with the paths of `snap`: steps first, then what is held.
     #[must_use]
     pub fn describe(&self, snap: &Snapshot) -> String {
-        let path = |id: CgroupId| match snap.cgroups.get(&id) {
-            Some(view) => view.path.clone(),
-            None => format!("cgroup {}", id.0),
-        };
         let steps = self.steps.iter().map(|step| {
-            let path = path(step.action.cgroup());
-            format!("{path}: {} ({}; {})", step.action, step.reason, step.policy)
+            let path = snap.shown(step.action.cgroup());
+            format!("{path}: {} ({}; {})", step.action, step.reason, step.by)
         });
-        let held = self
-            .held
-            .iter()
-            .map(|held| format!("{}: held: {} ({})", path(held.cgroup), held.hold, held.policy));
-        steps.chain(held).map(|line| plain(&line) + "\n").collect()
+        let held = self.held.iter().map(|held| {
+            let path = snap.shown(held.cgroup);
+            format!("{path}: held: {} ({})", held.hold, held.by)
+        });
+        steps.chain(held).map(|line| line + "\n").collect()
     }
-}
-
-fn plain(line: &str) -> String {
-    let mut plain = String::with_capacity(line.len());
-    for c in line.chars() {
-        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
-    }
-    plain
 }
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Action::SetSwapMax { to, .. } => write!(f, "memory.swap.max = {to}"),
-            Action::SetZswapMax { to, .. } => write!(f, "memory.zswap.max = {to}"),
-            Action::SetZswapWriteback { to, .. } => write!(f, "memory.zswap.writeback = {}", u8::from(*to)),
+            Action::Set { knob, to, .. } => write!(f, "{} = {to}", knob.file()),
             Action::Writeback { older_than, pages, .. } => {
                 write!(f, "write back {pages} older than {older_than}")
             }
@@ -53,10 +39,18 @@ impl fmt::Display for Action {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::Limit { from, to, basis } => write!(f, "is {from}, wanted {to}: {basis}"),
-            Reason::Valve { from, because } => write!(f, "is {}: {because}", u8::from(*from)),
-            Reason::Gate { because, reopened: false } => write!(f, "is 1: {because}"),
-            Reason::Gate { because, reopened: true } => {
+            Reason::Differs { from, to: to @ Setting::Limit(_), because } => {
+                write!(f, "is {from}, wanted {to}: {because}")
+            }
+            Reason::Differs { from, to: Setting::Valve(_), because } => write!(f, "is {from}: {because}"),
+            Reason::Returned { knob, to, times, most } => {
+                let file = knob.file();
+                write!(
+                    f,
+                    "{file} went back to the kernel's default, wanted {to}: put right, {times} of at most {most} times an hour"
+                )
+            }
+            Reason::Reopened { because } => {
                 write!(f, "somebody opened it again; closed again: {because}")
             }
             Reason::Cold { cold, oldest, older_than, bound } => {
@@ -66,11 +60,20 @@ impl fmt::Display for Reason {
     }
 }
 
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Setting::Limit(limit) => limit.fmt(f),
+            Setting::Valve(open) => write!(f, "{}", u8::from(*open)),
+        }
+    }
+}
+
 impl fmt::Display for Basis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Basis::TierUnused => f.write_str("`tiers.use` leaves the tier out"),
-            Basis::Unlimited => f.write_str("the policy sets no limit"),
+            Basis::Unlimited => f.write_str("the policy says `max`"),
             Basis::Given => f.write_str("the policy gives it"),
             Basis::ShareOf { share, of, whole } => write!(f, "{share} of {of} ({whole})"),
             Basis::PoolFull { pool, used } => {
@@ -117,7 +120,8 @@ impl fmt::Display for Whole {
 impl fmt::Display for Valve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Valve::DiskUsed => "`tiers.use` has `disk`",
+            Valve::DiskUsed => "`tiers.use` has `disk` alone",
+            Valve::OverflowDisk => "`tiers.overflow = \"disk\"`",
             Valve::DiskUnused => "`tiers.use` leaves `disk` out",
             Valve::OverflowKeep => "`tiers.overflow = \"keep\"`: only demotion may write to disk",
         })
@@ -170,15 +174,25 @@ impl fmt::Display for Hold {
                 write!(f, "the pool keeps {compressed} (compressed), above the `keep_free` mark of {mark}")
             }
             Hold::NoDialect(why) => write!(f, "no way to write back: {why}"),
+            Hold::Uncharged => f.write_str(
+                "the kernel charges zswap to no cgroup (`cgroup.memory=nokmem`): a write-back would take anybody's pages",
+            ),
             Hold::NoMap(why) => write!(f, "page ages are unknown: {why}"),
             Hold::NoDisk => f.write_str("no swap area is on"),
             Hold::ZswapOff => f.write_str("zswap is off on this host"),
             Hold::Cooldown(wait) => write!(f, "the last round is recent, the next may come in {wait}"),
+            Hold::RoundUnderWay(id) => write!(f, "a round of write-back is under way, of cgroup {}", id.0),
             Hold::LeftToBelow(id) => write!(f, "cgroup {} below has a policy of its own", id.0),
             Hold::Gate(because) => write!(f, "nothing may be written to the swap areas: {because}"),
             Hold::PoolMark { pool, part, used, mark, resume } => {
                 let part_of = format_args!("{used} of the {part} of the pool {pool} is in use");
                 write!(f, "{part_of}: nothing is demoted from {mark} on until below {resume}")
+            }
+            Hold::Foreign { knob, wanted, found } => {
+                write!(f, "somebody set {} to {found}, the policy asks for {wanted}: left alone", knob.file())
+            }
+            Hold::ClosedHere => {
+                f.write_str("somebody closed its way to disk (memory.zswap.writeback is 0), not its policy")
             }
             Hold::ClosedAbove(id) => {
                 write!(

@@ -3,7 +3,7 @@
 use super::*;
 use crate::area::{Blocks, Fill, Level, Marks, PoolView};
 use crate::units::Share;
-use crate::{Event, HOST};
+use crate::{Asker, Event, Wanted};
 
 const DEMOTE: &str = "[tiers]\nuse = [\"zswap\", \"disk\"]\n[demote]\nolder_than = \"10m\"\n";
 
@@ -16,7 +16,7 @@ fn with_areas(areas: Vec<AreaView>) -> Snapshot {
 }
 
 fn set_root(snap: &mut Snapshot, open: bool) {
-    snap.cgroups.get_mut(&CgroupId::ROOT).unwrap().zswap_writeback = Some(open);
+    snap.cgroups.get_mut(&CgroupId::ROOT).unwrap().settings.set(Knob::ZswapWriteback, Setting::from(open));
 }
 
 fn ghost(priority: i32) -> AreaView {
@@ -42,10 +42,13 @@ fn only_a_ghost_closes_the_way_to_disk_for_all_and_says_so_to_each() {
     check(
         &with_areas(vec![ghost(10)]),
         &policy(DEMOTE),
-        ": memory.zswap.writeback = 0 (is 1: no swap area that is on has storage (ghost is a ghost); swaptier.toml)
-         a: memory.zswap.writeback = 0 (is 1: no swap area that is on has storage (ghost is a ghost); p.toml)
+        ": memory.zswap.writeback = 0 (is 1: no swap area that is on has storage (ghost is a ghost); the swap areas)
          a: held: nothing may be written to the swap areas: no swap area that is on has storage (ghost is a ghost) (p.toml)",
     );
+    // A policy that opens its way to disk itself has it closed.
+    let opens = DEMOTE.replace("\n[demote]", "\noverflow = \"disk\"\n[demote]");
+    let plan = plan(&with_areas(vec![ghost(10)]), &policy(&opens)).describe(&with_areas(vec![ghost(10)]));
+    assert!(plan.contains("\na: memory.zswap.writeback = 0 (is 1: no swap area"), "{plan}");
 }
 
 #[test]
@@ -54,16 +57,16 @@ fn cgroups_without_a_policy_are_kept_out_of_a_ghost_too() {
     check(
         &with_areas(vec![ghost(10)]),
         &none,
-        ": memory.zswap.writeback = 0 (is 1: no swap area that is on has storage (ghost is a ghost); swaptier.toml)",
+        ": memory.zswap.writeback = 0 (is 1: no swap area that is on has storage (ghost is a ghost); the swap areas)",
     );
 }
 
 #[test]
 fn a_gate_that_cannot_be_read_is_not_taken_for_shut() {
     let mut snap = with_areas(vec![ghost(10)]);
-    snap.cgroups.get_mut(&CgroupId::ROOT).unwrap().zswap_writeback = None;
+    snap.cgroups.get_mut(&CgroupId::ROOT).unwrap().settings.set(Knob::ZswapWriteback, None);
     let plan = plan(&snap, &policy(""));
-    same(&plan.describe(&snap), ": held: memory.zswap.writeback of the root is unknown (swaptier.toml)");
+    same(&plan.describe(&snap), ": held: memory.zswap.writeback of the root is unknown (the swap areas)");
 }
 
 #[test]
@@ -109,7 +112,7 @@ fn a_gate_that_somebody_opened_is_closed_again_and_told() {
     let (set, mut history) = (policy(""), History::default());
     let told = |history: &mut History, snap: &Snapshot| {
         let events: Vec<String> = history.watch(snap).iter().map(ToString::to_string).collect();
-        (events.join("; "), crate::is_due(snap, history))
+        (events.join("; "), is_due(snap, history))
     };
     let why = "no swap area that is on has storage (ghost is a ghost)";
     let on = "the swap area ghost is on: ghost (dm), 262144 slots, priority 10";
@@ -122,8 +125,10 @@ fn a_gate_that_somebody_opened_is_closed_again_and_told() {
     let opened = format!("somebody opened the way to disk, and it is closed again: {why}");
     assert_eq!(told(&mut history, &snap), (opened, true));
     let plan = plan_with(&snap, &set, &mut history).describe(&snap);
-    let step =
-        format!(": memory.zswap.writeback = 0 (somebody opened it again; closed again: {why}; {HOST})");
+    let step = format!(
+        ": memory.zswap.writeback = 0 (somebody opened it again; closed again: {why}; {})",
+        Asker::Areas
+    );
     same(&plan, &step);
     snap.host.areas.clear();
     let gone = "the swap area ghost is off; pages may be written to the swap areas again";
@@ -179,15 +184,25 @@ fn a_round_ends_at_the_pools_mark() {
 }
 
 #[test]
+fn what_rounds_under_way_may_still_write_is_taken_off_the_pools_room() {
+    // 160 pages are left until the mark, as above; 100 of them belong to a round that has not ended.
+    let snap = with_areas(vec![virtual_area(690)]).with(6, CgroupView { cold: cold(300), ..fresh("b") });
+    let mut history = History::default();
+    history.begun(CgroupId(6), Pages(100));
+    let plan = plan_with(&snap, &policy(DEMOTE), &mut history);
+    let actions: Vec<String> = plan.steps.iter().map(|step| step.action.to_string()).collect();
+    assert_eq!(actions, ["write back 60 pages older than 10m"]);
+}
+
+#[test]
 fn a_pool_of_unknown_fill_opens_and_moves_nothing() {
     let mut snap = with_areas(vec![AreaView { pool: None, ..virtual_area(0) }]);
     let view = snap.cgroups.get_mut(&CgroupId(5)).unwrap();
-    view.zswap_writeback = Some(false);
+    view.settings.set(Knob::ZswapWriteback, Setting::from(false));
     check(
         &snap,
         &policy(DEMOTE),
-        ": held: how full the pool of vswap is is unknown (swaptier.toml)
-         a: held: how full the pool of vswap is is unknown (p.toml)
+        ": held: how full the pool of vswap is is unknown (the swap areas)
          a: held: how full the pool of vswap is is unknown (p.toml)",
     );
 }
@@ -197,14 +212,14 @@ fn a_stopped_pool_lowers_every_limit_right_below_the_root_and_none_further_down(
     // 4,000 pages of swap are 15.6 MiB. `max` is lowered to that; a limit of 16 MiB is within an eighth and 1 MiB of it.
     let limit = |mib| Some(Limit::Bytes(Bytes(mib * MIB)));
     let mut snap = with_areas(vec![virtual_area(950)])
-        .with(6, CgroupView { swap_max: limit(16), ..fresh("b") })
+        .with(6, CgroupView { settings: Settings::fresh().read(Knob::SwapMax, limit(16)), ..fresh("b") })
         .with(7, fresh("a/c"));
     set_root(&mut snap, false);
     let none = policies(&[("p.toml", "[match]\ncgroup = [\"a/c\"]\n[tiers]\nuse = [\"zswap\"]")]);
     check(
         &snap,
         &none,
-        "a: memory.swap.max = 15.6 MiB (is max, wanted 15.6 MiB: 95% of the pool pool is in use: nothing more is swapped out; swaptier.toml)
+        "a: memory.swap.max = 15.6 MiB (is max, wanted 15.6 MiB: 95% of the pool pool is in use: nothing more is swapped out; the swap areas)
          a/c: memory.zswap.writeback = 0 (is 1: `tiers.use` leaves `disk` out; p.toml)",
     );
 }
@@ -243,21 +258,27 @@ fn a_pool_that_failed_altogether_is_full() {
     let none = Fill { used: Blocks(0), total: Blocks(0) };
     (pool.data, pool.metadata, pool.refuses) = (none, none, true);
     let mut history = History::default();
-    history.watch(&snap);
-    assert!(crate::asks(&history).is_stopped && crate::asks(&history).is_closed);
+    let plan = plan_with(&snap, &policies(&[]), &mut history);
+    let wanted = |id, knob| match plan.wants.get(id, knob) {
+        Some(Wanted::This(want)) if want.by == Asker::Areas => Some(want.to),
+        _ => None,
+    };
+    assert_eq!(wanted(CgroupId::ROOT, Knob::ZswapWriteback), Some(Setting::Valve(false)));
+    let what_is_out = Limit::Bytes(Bytes(4_000 * 4096));
+    assert_eq!(wanted(CgroupId(5), Knob::SwapMax), Some(Setting::Limit(what_is_out)));
 }
 
 #[test]
 fn commands_are_refused_for_the_same_reasons() {
-    let refusal = |areas| {
+    let why = |areas| {
         let snap = with_areas(areas);
         let mut history = History::default();
         history.watch(&snap);
-        crate::refusal(&snap, &history).map(|hold| hold.to_string())
+        refusal(&snap, &history).map(|hold| hold.to_string())
     };
-    assert_eq!(refusal(vec![virtual_area(0)]), None);
-    assert!(refusal(vec![ghost(1)]).unwrap().starts_with("nothing may be written"));
-    assert!(refusal(vec![virtual_area(750)]).unwrap().starts_with("75% of the data of the pool pool"));
+    assert_eq!(why(vec![virtual_area(0)]), None);
+    assert!(why(vec![ghost(1)]).unwrap().starts_with("nothing may be written"));
+    assert!(why(vec![virtual_area(750)]).unwrap().starts_with("75% of the data of the pool pool"));
 }
 
 #[test]

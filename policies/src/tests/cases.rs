@@ -39,13 +39,16 @@ fn zswap_alone_closes_the_way_to_disk_first() {
 
 #[test]
 fn disk_alone_opens_the_way_to_disk_last() {
-    let view = CgroupView { zswap_writeback: Some(false), swap_max: Some(Limit::ZERO), ..fresh("a") };
+    let view = CgroupView {
+        settings: Settings::fresh().with(Knob::ZswapWriteback, false).with(Knob::SwapMax, Limit::ZERO),
+        ..fresh("a")
+    };
     check(
         &host().with(5, view),
-        &policy("[tiers]\nuse = [\"disk\"]"),
+        &policy("[tiers]\nuse = [\"disk\"]\nswap_max = \"max\""),
         "a: memory.zswap.max = 0 B (is max, wanted 0 B: `tiers.use` leaves the tier out; p.toml)
-         a: memory.swap.max = max (is 0 B, wanted max: the policy sets no limit; p.toml)
-         a: memory.zswap.writeback = 1 (is 0: `tiers.use` has `disk`; p.toml)",
+         a: memory.swap.max = max (is 0 B, wanted max: the policy says `max`; p.toml)
+         a: memory.zswap.writeback = 1 (is 0: `tiers.use` has `disk` alone; p.toml)",
     );
 }
 
@@ -69,10 +72,10 @@ fn a_share_is_of_the_tightest_known_limit_and_rounded_down_to_the_page() {
     };
     let plan = plan(&host().with(5, view), &policy("[tiers]\nuse = [\"disk\"]\nswap_max = \"0.1%\""));
     let swap_max = plan.steps.iter().find_map(|step| match step.action {
-        crate::Action::SetSwapMax { to, .. } => Some(to),
+        crate::Action::Set { knob: Knob::SwapMax, to, .. } => Some(to),
         _ => None,
     });
-    assert_eq!(swap_max, Some(Limit::Bytes(Bytes(102_400))));
+    assert_eq!(swap_max, Some(Setting::Limit(Limit::Bytes(Bytes(102_400)))));
 }
 
 #[test]
@@ -90,7 +93,10 @@ fn a_share_of_a_limit_above_the_hosts_ram_is_of_the_ram() {
 fn a_limit_that_reads_right_is_not_written_again() {
     // The kernel keeps 10 000 B as two pages, 8 192 B, and shows that.
     let set = policy("[tiers]\nuse = [\"zswap\", \"disk\"]\nswap_max = 10000");
-    let view = CgroupView { swap_max: Some(Limit::Bytes(Bytes(8_192))), ..fresh("a") };
+    let view = CgroupView {
+        settings: Settings::fresh().with(Knob::SwapMax, Limit::Bytes(Bytes(8_192))),
+        ..fresh("a")
+    };
     check(&host().with(5, view), &set, "");
     // An amount beyond what a page counter holds reads back as `max`.
     let set = policy("[tiers]\nuse = [\"zswap\", \"disk\"]\nswap_max = \"9000P\"");
@@ -98,28 +104,45 @@ fn a_limit_that_reads_right_is_not_written_again() {
 }
 
 #[test]
+fn swap_high_is_set_beside_the_limit_and_left_where_swap_is_not_used() {
+    // A half of memory.max = 1 GiB; the limit stays, since no key gives one.
+    let view = CgroupView { memory_max: Some(Limit::Bytes(Bytes(GIB))), ..fresh("a") };
+    let snap = host().with(5, view);
+    check(
+        &snap,
+        &policy("[tiers]\nuse = [\"zswap\", \"disk\"]\nswap_high = \"50%\""),
+        "a: memory.swap.high = 512.0 MiB (is max, wanted 512.0 MiB: 50% of memory.max (1.0 GiB); p.toml)",
+    );
+    let nothing = plan(&snap, &policy("[tiers]\nuse = []"));
+    assert!(nothing.steps.iter().all(|step| step.action.knob() == Some(Knob::SwapMax)), "{nothing:?}");
+}
+
+#[test]
 fn unknown_swap_is_never_treated_as_zero() {
     let set = policy("[tiers]\nuse = []");
-    let view = CgroupView { swap_max: None, ..fresh("a") };
+    let view = CgroupView { settings: Settings::fresh().without(Knob::SwapMax), ..fresh("a") };
     check(&host().with(5, view), &set, "a: held: memory.swap.max is unknown (p.toml)");
 }
 
 #[test]
 fn a_share_of_an_unknown_limit_is_held() {
     let set = policy("[tiers]\nuse = [\"zswap\", \"disk\"]\nzswap_max = \"25%\"\nswap_max = \"1G\"");
-    let view = CgroupView { memory_high: None, zswap_writeback: None, ..fresh("a") };
+    let view = CgroupView {
+        memory_high: None,
+        settings: Settings::fresh().without(Knob::ZswapWriteback),
+        ..fresh("a")
+    };
     check(
         &host().with(5, view),
         &set,
         "a: memory.swap.max = 1.0 GiB (is max, wanted 1.0 GiB: the policy gives it; p.toml)
-         a: held: memory.high is unknown (p.toml)
-         a: held: memory.zswap.writeback is unknown (p.toml)",
+         a: held: memory.high is unknown (p.toml)",
     );
 }
 
 #[test]
 fn a_cgroup_without_the_memory_controller_is_held_once() {
-    let view = CgroupView { path: "a".to_owned(), ..blank() };
+    let view = CgroupView { path: "a".into(), ..blank() };
     check(
         &host().with(5, view),
         &policy(DEMOTE),
@@ -195,6 +218,12 @@ fn what_the_host_cannot_do_is_held_with_its_reason() {
     check(&snap, &set, "a: held: no way to write back: no shrinker, no reclaim key (p.toml)");
 
     let mut snap = base.clone();
+    snap.host.writeback = Writeback::Uncharged;
+    let expected = "a: held: the kernel charges zswap to no cgroup (`cgroup.memory=nokmem`): \
+                    a write-back would take anybody's pages (p.toml)";
+    check(&snap, &set, expected);
+
+    let mut snap = base.clone();
     snap.host.map = MapHealth::Absent("BPF is locked down".to_owned());
     check(&snap, &set, "a: held: page ages are unknown: BPF is locked down (p.toml)");
 
@@ -220,7 +249,8 @@ fn keep_free_is_reported_when_no_page_is_old_enough() {
     // zswap_max 4 MiB, a tenth kept free: the mark is 3.6 MiB = 3 774 873 B. 4 000 KiB = 4 096 000 B are above it.
     let set = policy(&DEMOTE.replace("[demote]", "zswap_max = \"4M\"\n[demote]\nkeep_free = \"10%\""));
     let limit = Some(Limit::Bytes(Bytes(4 * MIB)));
-    let view = CgroupView { zswap_max: limit, cold: cold(0), ..fresh("a") };
+    let view =
+        CgroupView { settings: Settings::fresh().read(Knob::ZswapMax, limit), cold: cold(0), ..fresh("a") };
     check(
         &host().with(5, view),
         &set,
@@ -228,10 +258,12 @@ fn keep_free_is_reported_when_no_page_is_old_enough() {
          a: held: zswap keeps 3.9 MiB (compressed), above the `keep_free` mark of 3.6 MiB (p.toml)",
     );
     // A round of 400 pages of 1 KiB frees 409 600 B: 3 686 400 B are below the mark.
-    let view = CgroupView { zswap_max: limit, cold: cold(400), ..fresh("a") };
+    let view =
+        CgroupView { settings: Settings::fresh().read(Knob::ZswapMax, limit), cold: cold(400), ..fresh("a") };
     assert_eq!(plan(&host().with(5, view), &set).held, []);
     // 300 pages free 307 200 B: 3 788 800 B are still above it.
-    let view = CgroupView { zswap_max: limit, cold: cold(300), ..fresh("a") };
+    let view =
+        CgroupView { settings: Settings::fresh().read(Knob::ZswapMax, limit), cold: cold(300), ..fresh("a") };
     assert_eq!(plan(&host().with(5, view), &set).held.len(), 1);
 }
 
@@ -276,7 +308,7 @@ fn a_policy_below_protects_its_pages_from_the_one_above() {
         ("all.toml", &format!("[match]\ncgroup = [\"a\"]\n{DEMOTE}")),
         ("hot.toml", "[match]\ncgroup = [\"a/hot\"]\n[tiers]\nuse = [\"zswap\"]"),
     ]);
-    let hot = CgroupView { zswap_writeback: Some(false), ..fresh("a/hot") };
+    let hot = CgroupView { settings: Settings::fresh().with(Knob::ZswapWriteback, false), ..fresh("a/hot") };
     let snap = host().with(5, CgroupView { cold: cold(3_000), ..fresh("a") }).with(6, hot);
     check(&snap, &set, "a: held: cgroup 6 below has a policy of its own (all.toml)");
 }
@@ -286,7 +318,7 @@ fn cgroups_below_without_a_memory_controller_protect_nothing() {
     // A container that makes cgroups of its own does not escape its policy: their pages are the container's.
     let snap = host()
         .with(5, CgroupView { cold: cold(3_000), ..fresh("a") })
-        .with(6, CgroupView { path: "a/init.scope".to_owned(), ..blank() });
+        .with(6, CgroupView { path: "a/init.scope".into(), ..blank() });
     let plan = plan(&snap, &policy(DEMOTE));
     assert_eq!(plan.steps.len(), 1, "{}", plan.describe(&snap));
 }
@@ -296,7 +328,13 @@ fn a_valve_closed_above_by_another_hand_is_respected() {
     let set = policies(&[("p.toml", &format!("[match]\ncgroup = [\"a/b\"]\n{DEMOTE}"))]);
     let snap = |writeback| {
         host()
-            .with(5, CgroupView { zswap_writeback: writeback, ..fresh("a") })
+            .with(
+                5,
+                CgroupView {
+                    settings: Settings::fresh().read(Knob::ZswapWriteback, writeback),
+                    ..fresh("a")
+                },
+            )
             .with(6, CgroupView { cold: cold(2_000), ..fresh("a/b") })
     };
     check(
@@ -311,7 +349,11 @@ fn a_valve_closed_above_by_another_hand_is_respected() {
 #[test]
 fn a_valve_closed_above_by_a_policy_that_demotes_is_opened_for_the_round() {
     let set = policy(&DEMOTE.replace("[demote]", "overflow = \"keep\"\n[demote]"));
-    let closed = |path| CgroupView { zswap_writeback: Some(false), cold: cold(2_000), ..fresh(path) };
+    let closed = |path| CgroupView {
+        settings: Settings::fresh().with(Knob::ZswapWriteback, false),
+        cold: cold(2_000),
+        ..fresh(path)
+    };
     check(
         &host().with(5, closed("a")).with(6, closed("a/b")),
         &set,
@@ -323,16 +365,19 @@ fn a_valve_closed_above_by_a_policy_that_demotes_is_opened_for_the_round() {
 #[test]
 fn a_valve_that_this_plan_opens_above_counts_as_open() {
     let set = policies(&[
-        ("above.toml", "[match]\ncgroup = [\"a\"]\n[tiers]\nuse = [\"zswap\", \"disk\"]"),
+        (
+            "above.toml",
+            "[match]\ncgroup = [\"a\"]\n[tiers]\nuse = [\"zswap\", \"disk\"]\noverflow = \"disk\"",
+        ),
         ("below.toml", &format!("[match]\ncgroup = [\"a/b\"]\n{DEMOTE}")),
     ]);
     let snap = host()
-        .with(5, CgroupView { zswap_writeback: Some(false), ..fresh("a") })
+        .with(5, CgroupView { settings: Settings::fresh().with(Knob::ZswapWriteback, false), ..fresh("a") })
         .with(6, CgroupView { cold: cold(2_000), ..fresh("a/b") });
     check(
         &snap,
         &set,
-        "a: memory.zswap.writeback = 1 (is 0: `tiers.use` has `disk`; above.toml)
+        "a: memory.zswap.writeback = 1 (is 0: `tiers.overflow = \"disk\"`; above.toml)
          a/b: write back 2000 pages older than 10m (2000 pages in zswap for 10m or longer, the oldest for 1h; all of them; below.toml)",
     );
 }
@@ -341,8 +386,9 @@ fn a_valve_that_this_plan_opens_above_counts_as_open() {
 fn all_limits_come_before_any_round() {
     let snap = host()
         .with(5, CgroupView { cold: cold(2_000), ..fresh("a") })
-        .with(6, CgroupView { zswap_writeback: Some(false), ..fresh("b") });
-    let plan = plan(&snap, &policy(DEMOTE));
+        .with(6, CgroupView { settings: Settings::fresh().with(Knob::ZswapWriteback, false), ..fresh("b") });
+    let opens = DEMOTE.replace("\n[demote]", "\noverflow = \"disk\"\n[demote]");
+    let plan = plan(&snap, &policy(&opens));
     let files: Vec<String> = plan.steps.iter().map(|step| step.action.to_string()).collect();
     assert_eq!(files, ["memory.zswap.writeback = 1", "write back 2000 pages older than 10m"]);
 }

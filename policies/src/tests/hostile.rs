@@ -80,5 +80,5 @@ fn a_cgroups_name_cannot_write_on_the_terminal() {
     let set = policy("[tiers]\nuse = []");
     let snap = host().with(5, fresh("a\u{1b}[2J\r"));
     let shown = plan(&snap, &set).describe(&snap);
-    assert!(shown.starts_with("a\\u{1b}[2J\\r: memory.swap.max = 0 B"), "{shown}");
+    assert!(shown.starts_with(r"a\x1b[2J\x0d: memory.swap.max = 0 B"), "{shown}");
 }

@@ -1,10 +1,10 @@
 //! Which policy a cgroup gets, and why not another.
 
 use super::{policies, policy};
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, Subject};
 
 fn matches(pattern: &str, path: &str) -> bool {
-    Pattern::new(pattern).unwrap().matches(path)
+    Pattern::new(pattern).unwrap().matches(&Subject::new(path.as_bytes()))
 }
 
 fn contenders(set: &crate::PolicySet, path: &str) -> Vec<String> {
@@ -96,4 +96,18 @@ fn an_exact_path_is_longer_than_the_same_text_with_a_wildcard() {
     ]);
     assert_eq!(set.resolve("a/b").unwrap().name(), "z-exact.toml");
     assert_eq!(set.resolve("a/bc").unwrap().name(), "a-glob.toml");
+}
+
+#[test]
+fn a_name_that_is_not_text_is_matched_by_its_bytes_and_by_what_people_read() {
+    let matches = |pattern: &str, path: &[u8]| Pattern::new(pattern).unwrap().matches(&Subject::new(path));
+    for pattern in ["caf*.scope", "caf?.scope", r"caf\xe9.scope", "**"] {
+        assert!(matches(pattern, b"caf\xe9.scope"), "{pattern}");
+    }
+    assert!(!matches("cafe.scope", b"caf\xe9.scope") && !matches(r"caf\xe8.scope", b"caf\xe9.scope"));
+    assert!(matches(r"dev-disk\x2d1", br"dev-disk\x2d1"), "systemd's own escapes are as they are");
+    assert!(
+        matches(r"caf\x5cxe9", br"caf\xe9") && !matches(r"caf\x5cxe9", b"caf\xe9"),
+        "a backslash in the name"
+    );
 }

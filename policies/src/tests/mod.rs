@@ -10,22 +10,26 @@ mod guard;
 mod hostile;
 mod laws;
 mod matching;
+mod session;
 mod shipped;
 mod spending;
+mod stand;
 mod world;
 
 use std::collections::BTreeMap;
 
 use crate::area::{AreaKind, AreaView};
+use crate::decide::{decide, is_due, refusal};
+use crate::knob::{Knob, Setting, Settings};
 use crate::snapshot::{CgroupId, CgroupView, Cold, HostView, MapHealth, Snapshot, Tiers, Writeback};
 use crate::units::{Bytes, Limit, Pages, Seconds};
-use crate::{History, Plan, PolicySet, SourceFile, decide, violations};
+use crate::{History, Plan, PolicySet, SourceFile, violations};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 fn file(name: &str, text: &str) -> SourceFile {
-    SourceFile { name: name.to_owned(), text: text.to_owned() }
+    SourceFile::text(name, text)
 }
 
 /// A set of one policy, `p.toml`, whose `schema` and `[match]` for everything need not be said.
@@ -44,7 +48,7 @@ fn policies(files: &[(&str, &str)]) -> PolicySet {
 
 /// A host of 8 GiB with zswap and 4 GiB of swap that can do everything, at 1 000 s of day 7.
 fn host() -> Snapshot {
-    let root = CgroupView { path: String::new(), parent: None, ..blank() };
+    let root = CgroupView { path: crate::CgroupPath::ROOT, parent: None, ..blank() };
     Snapshot {
         at: Seconds(1_000),
         day: 7,
@@ -76,16 +80,14 @@ fn area(name: &str, kind: AreaKind, priority: i32) -> AreaView {
 /// A cgroup of which nothing is known.
 fn blank() -> CgroupView {
     CgroupView {
-        path: String::new(),
+        path: crate::CgroupPath::ROOT,
         parent: Some(CgroupId::ROOT),
         populated: true,
         memory_current: None,
         memory_high: None,
         memory_max: None,
         swap_current: None,
-        swap_max: None,
-        zswap_max: None,
-        zswap_writeback: None,
+        settings: Settings::default(),
         zswap_compressed: None,
         zswap_original: None,
         tiers: None,
@@ -96,14 +98,12 @@ fn blank() -> CgroupView {
 /// A cgroup as the kernel makes it, with 4 000 pages in zswap at 1 KiB each.
 fn fresh(path: &str) -> CgroupView {
     CgroupView {
-        path: path.to_owned(),
+        path: path.into(),
         memory_current: Some(Bytes(GIB)),
         memory_high: Some(Limit::Max),
         memory_max: Some(Limit::Max),
         swap_current: Some(Bytes(4_000 * 4096)),
-        swap_max: Some(Limit::Max),
-        zswap_max: Some(Limit::Max),
-        zswap_writeback: Some(true),
+        settings: Settings::fresh(),
         zswap_compressed: Some(Bytes(4_000 * 1024)),
         zswap_original: Some(Bytes(4_000 * 4096)),
         tiers: Some(Tiers { zswap: Pages(4_000), zswap_compressed: Bytes(4_000 * 1024), ..Tiers::default() }),
@@ -124,7 +124,7 @@ fn cold(pages: u64) -> Option<Cold> {
 impl Snapshot {
     /// Adds a cgroup below the one whose path is the front of its own, else below the root.
     fn with(mut self, id: u64, view: CgroupView) -> Snapshot {
-        let parent = view.path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let parent = view.path.parent().unwrap_or_default();
         let parent = self.cgroups.iter().find(|(_, other)| other.path == parent).map(|(id, _)| *id);
         self.cgroups.insert(CgroupId(id), CgroupView { parent: parent.or(Some(CgroupId::ROOT)), ..view });
         self

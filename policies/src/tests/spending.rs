@@ -45,6 +45,51 @@ fn the_day_ends_with_its_budget_and_begins_with_a_new_one() {
 }
 
 #[test]
+fn no_restart_and_no_clock_renews_a_day() {
+    // 8 MiB = 2,048 pages a day, 4 MiB a round. The agent is started again after each round, three times.
+    let set = demoting("round = \"4M\", day = \"8M\"");
+    let mut written = 0;
+    let mut book = None;
+    for at in [1_000, 1_010, 1_020, 1_030] {
+        let mut history = History::default();
+        if let Some(book) = book {
+            history.open_day(7, Some(book));
+        }
+        let snap = endless(at, 7);
+        // What is on disk before the round begins is all that it may write.
+        let plan = plan_with(&snap, &set, &mut history);
+        let promised = plan.steps.iter().filter_map(|step| match step.action {
+            Action::Writeback { cgroup, pages, .. } => Some((cgroup, pages)),
+            _ => None,
+        });
+        book = history.day_book(promised);
+        written += plan
+            .steps
+            .iter()
+            .map(|step| match step.action {
+                Action::Writeback { pages, .. } => pages.0,
+                _ => 0,
+            })
+            .sum::<u64>();
+    }
+    assert_eq!(written, 2_048);
+    // A day back and forth again: the same day.
+    let mut history = History::default();
+    history.open_day(7, book.clone());
+    let over = Err("`budget.day` has 0 B (original) left, full again when the day changes".to_owned());
+    for day in [7, 6, 7] {
+        assert_eq!(go(&endless(2_000, day), &set, &mut history), over);
+    }
+    assert_eq!(go(&endless(2_010, 8), &set, &mut history), Ok(1_024));
+    // A day of which it is not known what was spent is spent, until it is over.
+    let mut history = History::default();
+    history.open_day(7, None);
+    assert_eq!(go(&endless(3_000, 7), &set, &mut history), over);
+    assert_eq!(history.day_book(std::iter::empty()), None);
+    assert_eq!(go(&endless(3_010, 8), &set, &mut history), Ok(1_024));
+}
+
+#[test]
 fn what_is_left_of_a_day_below_a_round_s_least_is_kept() {
     // 64 KiB = 16 pages are left, below 32.
     let (set, mut history) = (demoting("round = \"1M\", day = \"1088K\""), History::default());
@@ -109,6 +154,57 @@ fn there_is_one_round_in_one_second() {
     assert_eq!(go(&endless(1_001, 7), &set, &mut history), Ok(2_048));
 }
 
+/// A round takes seconds, and decisions go on: the same pages must not be asked for twice, by nobody.
+#[test]
+fn while_a_round_is_under_way_none_is_asked_for_that_takes_the_same_pages() {
+    let tree = |set_limit: bool| {
+        let view = |path: &str| CgroupView {
+            cold: cold(1_000),
+            settings: Settings::fresh()
+                .with(Knob::SwapMax, if set_limit { Limit::Bytes(Bytes(GIB)) } else { Limit::Max }),
+            ..fresh(path)
+        };
+        host().with(5, view("a")).with(6, view("a/b")).with(7, view("c"))
+    };
+    let limits = "[tiers]\nuse = [\"zswap\", \"disk\"]\nswap_max = \"max\"\n[demote]\nolder_than = \"10m\"";
+    let of = |patterns: &str| policies(&[("p.toml", &format!("[match]\ncgroup = [{patterns}]\n{limits}"))]);
+    let asked = |set: &PolicySet, history: &mut History, set_limit| {
+        let plan = plan_with(&tree(set_limit), set, history);
+        plan.steps.iter().map(|step| step.action.to_string()).collect::<Vec<_>>()
+    };
+    let mut history = History::default();
+    let round = "write back 1000 pages older than 10m".to_owned();
+    assert_eq!(asked(&of("\"a\", \"c\""), &mut history, false), [round.clone(), round.clone()]);
+    history.begun(A, Pages(1_000));
+    // Of `a` no second one; `c` is asked for as before.
+    assert_eq!(asked(&of("\"a\", \"c\""), &mut history, false), std::slice::from_ref(&round));
+    // Limits are set meanwhile, where nobody has written them since they were ours.
+    let mut unseen = History::default();
+    unseen.begun(A, Pages(1_000));
+    assert_eq!(asked(&of("\"a\""), &mut unseen, true), ["memory.swap.max = max"]);
+    // Policies were read anew: of a cgroup below it there is none either, and of one above one below.
+    assert_eq!(asked(&of("\"a/b\""), &mut history, false), [""; 0]);
+    history.called_off(A);
+    history.begun(CgroupId(6), Pages(9));
+    assert_eq!(asked(&of("\"a\""), &mut history, false), [""; 0]);
+    assert_eq!(
+        plan_with(&tree(false), &of("\"a\""), &mut history).held[0].hold,
+        crate::Hold::RoundUnderWay(CgroupId(6))
+    );
+    // It ended: what it wrote is spent, and the pause begins.
+    history.spent(CgroupId(6), Pages(9), Seconds(900));
+    assert_eq!(asked(&of("\"a\""), &mut history, false), [round]);
+}
+
+#[test]
+fn a_round_that_was_called_off_spent_nothing_and_is_not_waited_for() {
+    let (set, mut history) = (demoting("round = \"8M\", day = \"8M\""), History::default());
+    history.turn(&endless(1_000, 7));
+    history.begun(A, Pages(2_048));
+    history.called_off(A);
+    assert_eq!(go(&endless(1_000, 7), &set, &mut history), Ok(2_048));
+}
+
 #[test]
 fn rounds_that_write_nothing_come_ever_more_seldom() {
     let (set, mut history) = (demoting("round = \"8M\""), History::default());
@@ -129,13 +225,33 @@ fn rounds_that_write_nothing_come_ever_more_seldom() {
     assert!(go(&endless(1_001, 7), &set, &mut history).is_ok());
 }
 
+/// One that strayed after 40 pages was tried again a second later, and cost others as much each time.
 #[test]
-fn the_dead_are_forgotten_and_a_cgroup_of_the_same_path_begins_anew() {
-    let (set, mut history) = (demoting("round = \"8M\", day = \"8M\""), History::default());
+fn rounds_that_fail_come_ever_more_seldom_whatever_they_wrote() {
+    let (set, mut history) = (demoting("round = \"8M\", day = \"9M\""), History::default());
+    let mut at = 1_000;
+    for pause in [2, 4, 8, 16] {
+        assert_eq!(plan_with(&endless(at, 7), &set, &mut history).steps.len(), 1);
+        history.begun(A, Pages(2_048));
+        history.failed(A, Pages(40), Seconds(at));
+        // Not a second too soon.
+        let early = go(&endless(at + pause - 1, 7), &set, &mut history);
+        assert_eq!(early, Err("the last round is recent, the next may come in 1s".to_owned()));
+        at += pause;
+    }
+    // What they wrote is spent: of 9 MiB = 2,304 pages 4 * 40 are gone, and one that goes well ends the pauses.
+    assert_eq!(go(&endless(at, 7), &set, &mut history), Ok(2_048));
+    assert_eq!(go(&endless(at + 1, 7), &set, &mut history), Ok(2_304 - 160 - 2_048));
+}
+
+#[test]
+fn the_dead_are_forgotten_and_a_cgroup_of_the_same_path_begins_anew_but_for_its_day() {
+    let (set, mut history) = (demoting("round = \"8M\", day = \"12M\""), History::default());
     assert_eq!(go(&endless(1_000, 7), &set, &mut history), Ok(2_048));
     assert_eq!(history.len(), 1);
     let reborn = host().with(77, CgroupView { cold: cold(5_000), ..fresh("a") });
-    assert_eq!(go(&reborn, &set, &mut history), Ok(2_048));
+    // At once, but no more than the 4 MiB = 1,024 pages that are left of the day.
+    assert_eq!(go(&reborn, &set, &mut history), Ok(1_024));
     assert_eq!(history.len(), 1);
     plan_with(&host(), &set, &mut history);
     assert!(history.is_empty());

@@ -6,6 +6,7 @@ use proptest::sample::{select, subsequence};
 
 use super::{area, blank, file, host};
 use crate::area::{AreaKind, AreaView, Blocks, Fill, Marks, PoolView};
+use crate::knob::{Knob, Setting, Settings};
 use crate::snapshot::{CgroupId, CgroupView, Cold, MapHealth, Snapshot, Writeback};
 use crate::units::{Bytes, Limit, Pages, Seconds, Share};
 use crate::{PolicySet, SourceFile};
@@ -50,9 +51,10 @@ fn view() -> impl Strategy<Value = CgroupView> {
             swap_current: swap,
             memory_high: high,
             memory_max: max,
-            swap_max,
-            zswap_max,
-            zswap_writeback: writeback,
+            settings: Settings::fresh()
+                .read(Knob::SwapMax, swap_max)
+                .read(Knob::ZswapMax, zswap_max)
+                .read(Knob::ZswapWriteback, writeback),
             zswap_compressed: compressed,
             cold,
             ..blank()
@@ -128,7 +130,7 @@ pub(super) fn snapshot() -> impl Strategy<Value = Snapshot> {
         let mut snap = host();
         snap.host.areas = areas;
         if let Some(root) = snap.cgroups.get_mut(&CgroupId::ROOT) {
-            root.zswap_writeback = root_valve;
+            root.settings.set(Knob::ZswapWriteback, root_valve.map(Setting::Valve));
         }
         snap.page_size = Bytes(page_size);
         (snap.host.pool_compressed, snap.host.pool_limit) = (used, limit);
@@ -141,7 +143,7 @@ pub(super) fn snapshot() -> impl Strategy<Value = Snapshot> {
             snap.host.map = MapHealth::Absent("none".to_owned());
         }
         for (id, (path, view)) in (10..).zip(tree) {
-            snap = snap.with(id, CgroupView { path: path.to_owned(), ..view });
+            snap = snap.with(id, CgroupView { path: path.into(), ..view });
         }
         snap
     })
@@ -152,6 +154,8 @@ fn tiers() -> impl Strategy<Value = &'static str> {
         "",
         "[tiers]\nuse = []",
         "[tiers]\nuse = [\"zswap\"]\nzswap_max = \"25%\"",
+        "[tiers]\nuse = [\"zswap\", \"disk\"]",
+        "[tiers]\nuse = [\"zswap\", \"disk\"]\noverflow = \"disk\"\nswap_max = \"max\"",
         "[tiers]\nuse = [\"disk\"]\nswap_max = \"1G\"",
         "[tiers]\nuse = [\"zswap\", \"disk\"]\nzswap_max = \"0.1%\"\nswap_max = \"33%\"",
         "[tiers]\nuse = [\"zswap\", \"disk\"]\noverflow = \"keep\"\nzswap_max = 1000000",
@@ -192,9 +196,9 @@ pub(super) fn forget(mut snap: Snapshot, cgroup: CgroupId, which: u8) -> Snapsho
         match which {
             0 => view.memory_high = None,
             1 => view.memory_max = None,
-            2 => view.swap_max = None,
-            3 => view.zswap_max = None,
-            4 => view.zswap_writeback = None,
+            2 => view.settings.set(Knob::SwapMax, None),
+            3 => view.settings.set(Knob::ZswapMax, None),
+            4 => view.settings.set(Knob::ZswapWriteback, None),
             5 => view.zswap_compressed = None,
             6 => view.cold = None,
             7 => snap.host.pool_compressed = None,

@@ -1,7 +1,6 @@
-//! Quantities in journals and configuration: a number is written, a number *or* a text is read.
+//! Quantities in journals, recordings and configuration: a number is written, a number *or* a text is read.
 //!
-//! So `swaptier.toml` may say `"64M"` and the journal stays arithmetic. `Limit` is the word `max` or bytes. Recordings are
-//! in a format that does not say what comes next, so there a number is a number, and `max` is `None`.
+//! So `swaptier.toml` may say `"64M"` and the journal stays arithmetic. `Limit` is the word `max` or bytes.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -50,9 +49,6 @@ macro_rules! on_the_wire {
         }
         impl<'de> Deserialize<'de> for $unit {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                if !from.is_human_readable() {
-                    return Deserialize::deserialize(from).map($unit);
-                }
                 from.deserialize_any(NumberOrText(PhantomData, $make))
             }
         }
@@ -69,9 +65,6 @@ on_the_wire! {
 
 impl Serialize for Limit {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        if !to.is_human_readable() {
-            return self.finite().serialize(to);
-        }
         match self {
             Limit::Bytes(bytes) => bytes.serialize(to),
             Limit::Max => to.serialize_str("max"),
@@ -81,10 +74,6 @@ impl Serialize for Limit {
 
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Limit, D::Error> {
-        if !from.is_human_readable() {
-            let finite: Option<Bytes> = Deserialize::deserialize(from)?;
-            return Ok(finite.map_or(Limit::Max, Limit::Bytes));
-        }
         from.deserialize_any(NumberOrText(PhantomData, |n| Some(Limit::Bytes(Bytes(n)))))
     }
 }

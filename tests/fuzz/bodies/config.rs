@@ -8,7 +8,7 @@ use super::faults;
 /// Reads the text. What is taken lies within the bounds that the rest of the program relies on.
 pub fn try_one(input: &[u8]) {
     let text = String::from_utf8_lossy(input).into_owned();
-    let source = SourceFile { name: "swaptier.toml".to_owned(), text };
+    let source = SourceFile::text("swaptier.toml", text);
     let config = match Config::parse(&source) {
         Ok(config) => config,
         Err(found) => return faults::check(&found, &source.text),

@@ -5,10 +5,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use swaptier_policies::{Action, History, Pages, PolicySet, SourceFile};
+use swaptier_policies::{Pages, PolicySet, Session, SourceFile};
 
 use super::dice::Dice;
-use super::policy::{check_laws, check_plan};
+use super::policy::{check_laws, check_plan, wrote};
 
 const GLOBS: [&str; 6] = [
     "\"**\"",
@@ -43,7 +43,7 @@ fn source(dice: &mut Dice<'_>, number: u8) -> SourceFile {
     let demote = if tiers.contains("\"zswap\", \"disk\"") { demote } else { "" };
     let priority = dice.pick(&[0, 1, -1]);
     let text = format!("schema = 1\n[match]\ncgroup = [{globs}]\npriority = {priority}\n{tiers}\n{demote}\n");
-    SourceFile { name: format!("{number}.toml"), text }
+    SourceFile::text(format!("{number}.toml"), text)
 }
 
 thread_local! {
@@ -68,19 +68,16 @@ fn policies(dice: &mut Dice<'_>) -> PolicySet {
 pub fn try_one(input: &[u8]) {
     let dice = &mut Dice(input);
     let set = policies(dice);
-    let mut history = History::default();
+    let mut session = Session::default();
     for _tick in 0..dice.pick(&[1, 2, 3, 4]) {
         let snap = dice.snapshot();
         check_laws(&set, &snap);
-        let plan = swaptier_policies::decide(&snap, &set, &mut history);
+        let turn = session.turn(&snap, &[]);
+        let (plan, made) = session.decide(turn, &snap, &set);
         check_plan(&plan, &snap);
         assert_eq!(swaptier_policies::violations(&plan, &snap, &set), [], "{}", plan.describe(&snap));
-        for step in &plan.steps {
-            if let Action::Writeback { cgroup, pages, .. } = step.action {
-                let written = pages.0 / dice.pick(&[1, 2, u64::MAX]);
-                history.spent(cgroup, Pages(written), snap.at);
-            }
-        }
-        assert!(history.len() <= snap.cgroups.len());
+        let decision = wrote(plan, |pages| Pages(pages.0 / dice.pick(&[1, 2, u64::MAX])));
+        session.done(made, &decision, snap.at);
+        assert!(session.history().len() <= snap.cgroups.len());
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use swaptier_policies::{
-    Bytes, CgroupId, CgroupView, Cold, HostView, Limit, MapHealth, Pages, Seconds, Share, Snapshot, Tiers,
-    Writeback,
+    Bytes, CgroupId, CgroupPath, CgroupView, Cold, HostView, Knob, Limit, MapHealth, Pages, Seconds,
+    Settings, Share, Snapshot, Tiers, Writeback,
 };
 
 /// Paths that the shipped policies and short globs meet, and one that would like to write on a terminal.
@@ -69,8 +69,8 @@ impl Dice<'_> {
 
     fn view(&mut self) -> CgroupView {
         let path = match self.byte() {
-            own @ 240.. => (240..own).map(|_| char::from(self.byte())).collect(),
-            known => PATHS[usize::from(known) % PATHS.len()].to_owned(),
+            own @ 240.. => CgroupPath::new(&(240..own).map(|_| self.byte()).collect::<Vec<u8>>()),
+            known => PATHS[usize::from(known) % PATHS.len()].into(),
         };
         CgroupView {
             path,
@@ -80,9 +80,10 @@ impl Dice<'_> {
             memory_high: self.maybe(Self::limit),
             memory_max: self.maybe(Self::limit),
             swap_current: self.maybe(Self::bytes),
-            swap_max: self.maybe(Self::limit),
-            zswap_max: self.maybe(Self::limit),
-            zswap_writeback: self.maybe(|dice| dice.byte() & 1 == 1),
+            settings: Settings::fresh()
+                .read(Knob::SwapMax, self.maybe(Self::limit))
+                .read(Knob::ZswapMax, self.maybe(Self::limit))
+                .read(Knob::ZswapWriteback, self.maybe(|dice| dice.byte() & 1 == 1)),
             zswap_compressed: self.maybe(Self::bytes),
             zswap_original: self.maybe(Self::bytes),
             tiers: self.maybe(Self::tiers),
@@ -125,6 +126,7 @@ impl Dice<'_> {
             swap_free: self.bytes(),
             areas: Vec::new(),
             writeback: match self.byte() & 3 {
+                2 => Writeback::Uncharged,
                 3 => Writeback::None("none".to_owned()),
                 _ => Writeback::Ready("worker".to_owned()),
             },

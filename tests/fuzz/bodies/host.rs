@@ -8,6 +8,7 @@ use std::path::Path;
 use swaptier::probe;
 use swaptier::root::Root;
 use swaptier::sense::{Beside, CgroupTree, assemble, collect};
+use swaptier::vswap::seen::unnoted;
 use swaptier_policies::{Bytes, Cold, MapHealth, Pages, PolicySet, Seconds, SourceFile, Tiers, Writeback};
 
 use super::folder::temporary;
@@ -52,6 +53,7 @@ pub fn try_one(input: &[u8]) {
     let beside = Beside {
         at: Seconds(10_000),
         day: 3,
+        areas: unnoted(&root, &first.swaps).views,
         writeback: Writeback::Ready("worker".to_owned()),
         health: MapHealth::Exact,
         counts: first.cgroups.iter().map(|cgroup| (cgroup.id, count)).collect(),
@@ -62,8 +64,7 @@ pub fn try_one(input: &[u8]) {
 }
 
 fn shipped() -> PolicySet {
-    let source =
-        |(name, text): &(&str, &str)| SourceFile { name: (*name).to_owned(), text: (*text).to_owned() };
+    let source = |(name, text): &(&str, &str)| SourceFile::text(*name, *text);
     let sources: Vec<SourceFile> = SHIPPED.iter().map(source).collect();
     PolicySet::load(&sources).expect("the shipped policies load")
 }

@@ -17,8 +17,7 @@ pub fn try_one(input: &[u8]) {
     let line = serde_json::to_vec(&entry).expect("an entry can be written");
     assert_eq!(Entry::parse(&line).as_ref(), Some(&entry));
     check_plan(&entry.plan, &entry.snapshot);
-    let source =
-        |(name, text): &(&str, &str)| SourceFile { name: (*name).to_owned(), text: (*text).to_owned() };
+    let source = |(name, text): &(&str, &str)| SourceFile::text(*name, *text);
     let sources: Vec<SourceFile> = SHIPPED.iter().map(source).collect();
     let set = PolicySet::load(&sources).expect("the shipped policies load");
     check_laws(&set, &entry.snapshot);

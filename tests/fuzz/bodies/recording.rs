@@ -29,8 +29,7 @@ fn read(input: &[u8]) {
     }
     assert!(lost <= input.len() as u64, "{lost} bytes lost of {}", input.len());
     let text = include_str!("../../../policies/batch.toml").to_owned();
-    let other =
-        PolicySet::load(&[SourceFile { name: "batch.toml".to_owned(), text }]).expect("it is shipped");
+    let other = PolicySet::load(&[SourceFile::text("batch.toml", text)]).expect("it is shipped");
     let (mut replay, frames) = (Replay::new(Some(&other)), recording.len().min(FRAMES));
     for n in 0..frames {
         let Ok((frame, terms)) = recording.frame_and_terms(n) else { continue };

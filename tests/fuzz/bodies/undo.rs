@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
-use swaptier::journal::compact_log;
+use swaptier::journal::{UndoError, compact_log};
 
 /// Reads the log in any boot, with and without patience for damage. What is left of it says the same when read again.
 pub fn try_one(input: &[u8]) {
     let path = Path::new("undo.jsonl");
     for boot in [None, Some("one")] {
-        let patient = compact_log(input, boot, path, true).expect("damage is skipped");
+        let patient = match compact_log(input, boot, path, true) {
+            Err(UndoError::Version { .. }) => continue,
+            patient => patient.expect("damage is skipped"),
+        };
         let again = compact_log(&patient, boot, path, false).expect("what is written is whole");
         assert!(again == patient, "another text: {}", String::from_utf8_lossy(&again));
         match compact_log(input, boot, path, false) {

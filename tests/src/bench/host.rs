@@ -6,6 +6,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use swaptier::root::{CGROUP_ROOT, Root};
+use swaptier_policies::Knob;
 use tempfile::TempDir;
 
 use super::Dice;
@@ -45,6 +46,19 @@ impl Host {
         Ok(Host { dir, root, cgroups: paths })
     }
 
+    /// Makes so many cgroups without the memory controller in the last of the others.
+    pub(super) fn add_bare(&self, cgroups: usize) -> Result<()> {
+        let Some(last) = self.cgroups.last().filter(|_| cgroups > 0) else { return Ok(()) };
+        let home = self.dir.path().join(CGROUP_ROOT).join(last);
+        fs::write(home.join("cgroup.subtree_control"), "cpu pids\n")?;
+        for nth in 0..cgroups {
+            let dir = home.join(nth.to_string());
+            fs::create_dir(&dir)?;
+            fs::write(dir.join("cgroup.events"), "populated 0\nfrozen 0\n")?;
+        }
+        Ok(())
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.dir.path()
     }
@@ -55,7 +69,10 @@ fn lay_out(dir: &Path, is_root: bool, dice: &mut Dice) -> Result<()> {
     let write = |name: &str, text: String| fs::write(dir.join(name), text);
     let values = STAT.split_whitespace().map(|key| format!("{key} {}\n", dice.below(1 << 32)));
     write("memory.stat", values.collect())?;
-    write("memory.zswap.writeback", "1\n".to_owned())?;
+    // As the kernel makes a cgroup.
+    for knob in Knob::ALL.into_iter().filter(|knob| !is_root || knob.is_on_root()) {
+        write(knob.file(), format!("{}\n", knob.fresh().kernel_text()))?;
+    }
     write("cgroup.controllers", "cpuset cpu io memory pids\n".to_owned())?;
     if is_root {
         return Ok(());
@@ -65,9 +82,7 @@ fn lay_out(dir: &Path, is_root: bool, dice: &mut Dice) -> Result<()> {
     write("memory.high", "max\n".to_owned())?;
     write("memory.max", "1073741824\n".to_owned())?;
     write("memory.swap.current", "134217728\n".to_owned())?;
-    write("memory.swap.max", "max\n".to_owned())?;
     write("memory.zswap.current", "33554432\n".to_owned())?;
-    write("memory.zswap.max", "max\n".to_owned())?;
     Ok(())
 }
 
@@ -83,12 +98,14 @@ const STAT: &str = "anon file kernel kernel_stack pagetables sec_pagetables perc
     numa_hint_faults pgdemote_kswapd pgdemote_direct pgdemote_khugepaged pgdemote_proactive hugetlb";
 
 /// The host's own files: all that a tick reads.
-pub(super) const FILES: [&str; 10] = [
+pub(super) const FILES: [&str; 12] = [
     "proc/meminfo",
     "proc/swaps",
     "proc/vmstat",
     "proc/pressure/memory",
     "proc/pressure/io",
+    "sys/class/block/vda/dev",
+    "sys/dev/block/254:0/uevent",
     "sys/module/zswap/parameters/enabled",
     "sys/module/zswap/parameters/max_pool_percent",
     "sys/module/zswap/parameters/accept_threshold_percent",
@@ -113,6 +130,8 @@ fn text_of(file: &str) -> String {
         "memory" | "io" => "some avg10=0.50 avg60=0.10 avg300=0.00 total=7123456\n\
              full avg10=0.10 avg60=0.00 avg300=0.00 total=1123456\n"
             .to_owned(),
+        "dev" => "254:0\n".to_owned(),
+        "uevent" => "DEVNAME=vda\n".to_owned(),
         "enabled" => "Y\n".to_owned(),
         "max_pool_percent" => "20\n".to_owned(),
         "accept_threshold_percent" => "90\n".to_owned(),

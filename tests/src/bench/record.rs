@@ -7,18 +7,18 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use swaptier::{
-    recording::{Decision, Frame, Limits, Moved, Recorder, Recording, Terms},
+    recording::{Frame, Limits, Moved, Recorder, Recording, Terms},
     serve::status::{CgroupStatus, Durations, Status, SwapIns},
 };
 use swaptier_policies::{
-    Bytes, CgroupId, CgroupView, Cold, History, HostView, Limit, MapHealth, Pages, PolicySet, Seconds, Share,
-    Snapshot, SourceFile, Tiers, Writeback, decide,
+    Bytes, CgroupId, CgroupPath, CgroupView, Cold, Decision, HostView, Limit, MapHealth, Pages, PolicySet,
+    Seconds, Session, Settings, Share, Snapshot, SourceFile, Tiers, Writeback,
 };
 
 use super::{Dice, cpu_time, timed};
 
 /// Small, usual, large.
-const CGROUPS: [u64; 3] = [10, 1_000, 10_000];
+const CGROUPS: [u64; 3] = [10, 100, 2_000];
 /// Of a hundred cgroups, how many change in a tick: a quiet host, and one on which everything moves.
 const MOVING: [u64; 2] = [5, 100];
 /// Ticks: four keys and what rests on them.
@@ -61,7 +61,7 @@ struct Row {
 pub fn run(options: &Options) -> Result<bool> {
     if !options.json {
         println!("{TICKS} ticks, a decision every {INTERVAL}; all cgroups have pages in zswap");
-        println!("cgroups  moving  bytes/tick  as JSON  hand over  status   writer    read all");
+        println!("cgroups  moving  bytes/tick  MiB/hour  as JSON  hand over  status   writer    read all");
     }
     for cgroups in CGROUPS {
         for moving in MOVING {
@@ -73,8 +73,9 @@ pub fn run(options: &Options) -> Result<bool> {
             let Row {
                 bytes_per_tick, json_bytes_per_tick, hand_over_us, status_us, writer_ms, read_ms, ..
             } = row;
+            let mib_per_hour = (bytes_per_tick * 3_600) as f64 / f64::from(1 << 20);
             println!(
-                "{cgroups:>7}  {moving:>4} %  {bytes_per_tick:>10}  {json_bytes_per_tick:>7}  {hand_over_us:>6.1} us  \
+                "{cgroups:>7}  {moving:>4} %  {bytes_per_tick:>10}  {mib_per_hour:>8.0}  {json_bytes_per_tick:>7}  {hand_over_us:>6.1} us  \
                  {status_us:>6.0} us  {writer_ms:>5.2} ms  {read_ms:>6.0} ms"
             );
         }
@@ -87,17 +88,19 @@ fn measure(cgroups: u64, moving: u64) -> Result<Row> {
     let limits = Limits { folder: dir.path().to_path_buf(), file_size: 1 << 30, files: 4 };
     let terms = Terms { policies: vec![("batch.toml".into(), BATCH.into())], ..Terms::default() };
     let policies = policies()?;
-    let (mut world, mut history, mut dice) = (world(cgroups), History::default(), Dice(7));
+    let (mut world, mut session, mut dice) = (world(cgroups), Session::default(), Dice(7));
     let mut recorder = Recorder::start(limits, terms).context("starting the recorder")?;
     let (mut json, mut hand_over, mut copy, mut own) = (0, Duration::ZERO, Duration::ZERO, Duration::ZERO);
     let all = process_time();
     for tick in 0..TICKS {
         let begun = cpu_time();
         turn(&mut world, moving, &mut dice);
-        let before = recorder.wants_key().then(|| history.clone());
-        let decision = tick
-            .is_multiple_of(INTERVAL)
-            .then(|| Decision { plan: decide(&world, &policies, &mut history), outcomes: Vec::new() });
+        let before = recorder.wants_key().then(|| session.history().clone());
+        let turn = session.turn(&world, &[]);
+        let decision = tick.is_multiple_of(INTERVAL).then(|| {
+            let (plan, _made) = session.decide(turn, &world, &policies);
+            Decision { plan, outcomes: Vec::new() }
+        });
         let status = status(&world);
         json += serde_json::to_vec(&(&world, decision.as_ref().map(|it| &it.plan), &status))?.len() as u64;
         let (time, status) = timed(|| status.clone());
@@ -106,6 +109,7 @@ fn measure(cgroups: u64, moving: u64) -> Result<Row> {
             tick,
             unix_ms: tick * 1000,
             snapshot: world.clone(),
+            ended: Vec::new(),
             decision,
             history: before,
             status: Some(status),
@@ -153,23 +157,21 @@ fn process_time() -> Duration {
 }
 
 fn policies() -> Result<PolicySet> {
-    PolicySet::load(&[SourceFile { name: "batch.toml".into(), text: BATCH.into() }])
+    PolicySet::load(&[SourceFile::text("batch.toml", BATCH)])
         .map_err(|faults| anyhow::anyhow!("the shipped policy does not load: {faults:?}"))
 }
 
 /// A host whose cgroups, all but the root, have the shipped batch policy.
 fn world(cgroups: u64) -> Snapshot {
     let view = |n: u64| CgroupView {
-        path: if n == 1 { String::new() } else { format!("batch.slice/worker-{n}.service") },
+        path: if n == 1 { CgroupPath::ROOT } else { format!("batch.slice/worker-{n}.service").into() },
         parent: (n > 1).then_some(CgroupId::ROOT),
         populated: true,
         memory_current: Some(Bytes(64 << 20)),
         memory_high: Some(Limit::Max),
         memory_max: Some(Limit::Max),
         swap_current: Some(Bytes(40 << 20)),
-        swap_max: Some(Limit::Max),
-        zswap_max: Some(Limit::Max),
-        zswap_writeback: Some(true),
+        settings: Settings::fresh(),
         zswap_compressed: Some(Bytes(9 << 20)),
         zswap_original: Some(Bytes(30 << 20)),
         tiers: Some(Tiers { zswap: Pages(7680), zswap_compressed: Bytes(9 << 20), ..Tiers::default() }),
@@ -223,7 +225,7 @@ fn turn(world: &mut Snapshot, moving: u64, dice: &mut Dice) {
 /// A status with the fields that an agent fills in each row.
 fn status(world: &Snapshot) -> Status {
     let row = |(id, view): (&CgroupId, &CgroupView)| CgroupStatus {
-        path: view.path.clone(),
+        path: view.path.to_string(),
         id: id.0,
         policy: Some("batch.toml".into()),
         zswap_pages: view.tiers.map(|tiers| tiers.zswap.0),
@@ -243,9 +245,7 @@ fn status(world: &Snapshot) -> Status {
         read_pages: Some(17),
         regret_pages: Some(3),
         memory_current_bytes: view.memory_current.map(|bytes| bytes.0),
-        swap_max: Some("max".into()),
-        zswap_max: Some("max".into()),
-        zswap_writeback: Some(true),
+        settings: Settings::fresh(),
         ..CgroupStatus::default()
     };
     Status { schema: 1, cgroups: world.cgroups.iter().map(row).collect(), ..Status::default() }

@@ -24,10 +24,13 @@ use swaptier::{
     top::{
         paint::{Look, Paint, UNICODE},
         seen::Seen,
-        state::{Event, Origin, State},
+        source::Origin,
+        state::State,
+        update::Event,
         view,
     },
 };
+use swaptier_policies::{Bytes, Knob, Limit, Settings};
 
 use super::{
     Dice,
@@ -236,9 +239,7 @@ fn status(cgroups: u64, dice: &mut Dice) -> Status {
             regret_pages: number(),
             memory_current_bytes: number(),
             swap_current_bytes: number(),
-            swap_max: Some("max".to_owned()),
-            zswap_max: Some("1073741824".to_owned()),
-            zswap_writeback: Some(true),
+            settings: Settings::fresh().with(Knob::ZswapMax, Limit::Bytes(Bytes(1 << 30))),
             parent: Some(1),
             populated: Some(true),
             rates: Some(Rates {

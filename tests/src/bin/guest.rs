@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use swaptier_tests::guest::{bench, demo, preamble, runner};
+use swaptier_tests::guest::{bench, demo, host, preamble, runner};
 
 /// The guest's side of swaptier's tests: it overwrites disks and settings, so it refuses to run anywhere else.
 #[derive(Debug, Parser)]
@@ -22,16 +22,21 @@ enum Command {
     Test {
         /// Part of a test's name.
         name: Option<String>,
-        /// Leaves out those whose name contains this; may be repeated.
+        /// Only those for a kernel in this place among the tested ones.
         #[arg(long)]
-        skip: Vec<String>,
+        place: Option<runner::Place>,
         /// Only print the names.
         #[arg(long)]
         list: bool,
     },
+    /// Run the tests of an installed system with systemd, before and after it boots again.
+    Host {
+        /// Part of a test's name; what installs runs in any case.
+        name: Option<String>,
+    },
     /// Measure something.
     Bench {
-        /// What: `areas`, `cost`, `exact`, `faces`, `kill`, `ugly`, `writeback`.
+        /// What: `areas`, `cost`, `exact`, `faces`, `kill`, `selftests`, `ugly`, `writeback`.
         name: String,
         /// One JSON object a line.
         #[arg(long)]
@@ -64,7 +69,8 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("swaptier-guest: {error:#}");
             // 4: this machine or guest cannot do it, which is no verdict about the tests.
-            ExitCode::from(if preamble::require_guest().is_err() { 4 } else { 1 })
+            let is_nowhere = preamble::require_guest().is_err() && preamble::require_host().is_err();
+            ExitCode::from(if is_nowhere { 4 } else { 1 })
         }
     }
 }
@@ -80,8 +86,10 @@ fn run(command: &Command) -> Result<bool> {
             bench::run(name, &bench::Options { json: *json, dialects, seconds: *seconds, only })
         }
         Command::Demo { seconds, redraw } => {
-            demo::run(demo::Options { limit: Duration::from_secs(*seconds), redraw: *redraw })
+            let options = demo::Options { limit: Duration::from_secs(*seconds), redraw: *redraw };
+            demo::run(options).map(|broken| broken.is_empty())
         }
-        Command::Test { name, skip, .. } => runner::run(name.as_deref(), skip),
+        Command::Host { name } => host::run(name.as_deref()),
+        Command::Test { name, place, .. } => runner::run(name.as_deref(), *place),
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::hidden;
 use super::process::{Process, ending, sibling};
 use super::wait::wait_for;
 
@@ -73,7 +74,7 @@ impl Agent {
     /// Starts the agent and waits until `status` says that it runs.
     ///
     /// # Errors
-    /// When it ends, or is not up within a minute (loading programs takes its time under emulation).
+    /// When it ends, or is not up within two minutes (loading programs takes its time under emulation).
     pub fn start(arguments: &[&str]) -> Result<Agent> {
         Agent::start_with(arguments, &[])
     }
@@ -85,8 +86,24 @@ impl Agent {
     pub fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Agent> {
         let mut command = Command::new(sibling("swaptier")?);
         command.arg("agent").args(arguments).envs(variables.iter().copied());
-        let mut agent = Agent { process: Process::spawn("swaptier-agent", &mut command)? };
-        wait_for("the agent to answer `status`", Duration::from_secs(60), || {
+        Agent::start_by(&mut command)
+    }
+
+    /// The same with a `/dev` of its own in which there is nothing, as a unit with `PrivateDevices=yes` has.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub fn start_hidden() -> Result<Agent> {
+        Agent::start_by(&mut hidden::command("tmpfs", &["agent"])?)
+    }
+
+    /// The same by a command that becomes the agent.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub fn start_by(command: &mut Command) -> Result<Agent> {
+        let mut agent = Agent { process: Process::spawn("swaptier-agent", command)? };
+        wait_for("the agent to answer `status`", Duration::from_secs(120), || {
             if !agent.process.is_running()? {
                 let status = agent.process.end(Duration::ZERO)?;
                 bail!("the agent ended at once: {}{}", ending(status), agent.process.complaints());
@@ -109,6 +126,12 @@ impl Agent {
             Some(0 | 143) => Ok(()),
             _ => bail!("the stopped agent ended with {}{}", ending(status), self.process.complaints()),
         }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Asks it to read its policies anew.

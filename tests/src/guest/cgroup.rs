@@ -18,7 +18,9 @@ pub const ROOT: &str = "/sys/fs/cgroup";
 /// Guard of a cgroup of ours.
 #[derive(Debug)]
 pub struct Cgroup {
-    path: String,
+    path: PathBuf,
+    /// The same where only text will do; not the cgroup's name where that is no UTF-8.
+    label: String,
 }
 
 impl Cgroup {
@@ -27,8 +29,16 @@ impl Cgroup {
     /// # Errors
     /// When a directory or the controller is refused, and when the cgroup exists: it would not be ours to kill.
     pub fn create(path: &str) -> Result<Cgroup> {
+        Cgroup::create_of_bytes(Path::new(path))
+    }
+
+    /// The same with a name that may be no text.
+    ///
+    /// # Errors
+    /// As [`Cgroup::create`].
+    pub fn create_of_bytes(path: &Path) -> Result<Cgroup> {
         let mut above = PathBuf::from(ROOT);
-        for name in path.split('/') {
+        for name in path {
             let control = above.join("cgroup.subtree_control");
             if !kernel::read(&control)?.split(' ').any(|c| c == "memory") {
                 kernel::write(&control, "+memory")?;
@@ -39,7 +49,7 @@ impl Cgroup {
                 std::fs::create_dir(&above).with_context(|| format!("creating {}", above.display()))?;
             }
         }
-        Ok(Cgroup { path: path.to_owned() })
+        Ok(Cgroup { path: path.to_owned(), label: path.display().to_string() })
     }
 
     /// The same with files set, in order: `[("memory.high", "64M")]`.
@@ -55,7 +65,7 @@ impl Cgroup {
     /// Its path beneath the root of the hierarchy, as policies match it.
     #[must_use]
     pub fn path(&self) -> &str {
-        &self.path
+        &self.label
     }
 
     /// Its identity: the inode of its directory.
@@ -64,7 +74,7 @@ impl Cgroup {
     /// When it is gone.
     pub fn id(&self) -> Result<u64> {
         use std::os::unix::fs::MetadataExt;
-        Ok(std::fs::metadata(self.file("")).with_context(|| format!("looking at {}", self.path))?.ino())
+        Ok(std::fs::metadata(self.file("")).with_context(|| format!("looking at {}", self.label))?.ino())
     }
 
     /// Absolute path of one of its files.
@@ -128,7 +138,7 @@ impl Cgroup {
         let directory = self.file("");
         std::fs::remove_dir(&directory).with_context(|| format!("removing {}", directory.display()))?;
         // Empty slices above go with their last child; one that is in use refuses.
-        let mut above = Path::new(&self.path).parent();
+        let mut above = self.path.parent();
         while let Some(path) = above.filter(|p| !p.as_os_str().is_empty()) {
             if std::fs::remove_dir(Path::new(ROOT).join(path)).is_err() {
                 break;
@@ -146,7 +156,7 @@ fn is_again(error: &std::io::Error) -> bool {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         if let Err(error) = self.remove() {
-            eprintln!("cgroup {} is left behind: {error:#}", self.path);
+            eprintln!("cgroup {} is left behind: {error:#}", self.label);
         }
     }
 }

@@ -127,11 +127,23 @@ impl Device {
     /// # Errors
     /// When the kernel refuses.
     pub fn fail_writes(&self) -> Result<()> {
-        // Never up, down for an hour at a time; one feature.
-        self.become_target("flakey", &format!("{} 0 0 3600 1 error_writes", self.disk.display()))
+        self.be_down(" 1 error_writes")
     }
 
-    /// Everything fails.
+    /// Reads and writes fail; by its table it is a device over a disk as before.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn fail_all(&self) -> Result<()> {
+        self.be_down("")
+    }
+
+    /// Never up, down for an hour at a time; without features reads and writes fail.
+    fn be_down(&self, features: &str) -> Result<()> {
+        self.become_target("flakey", &format!("{} 0 0 3600{features}", self.disk.display()))
+    }
+
+    /// Everything fails, and its table says so: it has no storage.
     ///
     /// # Errors
     /// When the kernel refuses.

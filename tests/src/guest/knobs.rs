@@ -28,6 +28,14 @@ impl Knobs {
         Ok(Knobs(knobs))
     }
 
+    /// The same but for the values of one cgroup.
+    #[must_use]
+    pub fn without(mut self, cgroup: &str) -> Knobs {
+        let directory = format!("{}/{cgroup}/", cgroup::ROOT);
+        self.0.retain(|path, _| !path.starts_with(&directory));
+        self
+    }
+
     /// How many values there are.
     #[must_use]
     pub fn count(&self) -> usize {

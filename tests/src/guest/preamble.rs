@@ -8,6 +8,8 @@ use super::kernel;
 
 /// The command of a lab guest lies here: xtask's init runs it.
 const COMMAND: &str = "/etc/guest/command";
+/// What the lab tells the kernel of an installed system (xtask's guest/mod.rs).
+const HOST: &str = "swaptier-lab-host";
 /// Disk for swap.
 pub const SWAP_DISK: &str = "/dev/vda";
 /// Disk for files: its beginning is overwritten.
@@ -32,6 +34,18 @@ pub fn require_guest() -> Result<()> {
         bail!(
             "this is no lab guest: run it with `cargo xtask vm`, it would overwrite disks and kernel settings here"
         );
+    }
+    Ok(())
+}
+
+/// The same for an installed system that the lab has booted: its kernel was told by the lab.
+///
+/// # Errors
+/// On any other machine.
+pub fn require_host() -> Result<()> {
+    let is_told = kernel::read("/proc/cmdline")?.split_ascii_whitespace().any(|word| word == HOST);
+    if !is_told || !Path::new(COMMAND).exists() {
+        bail!("this is no host of the lab: run it with `cargo xtask test`, it would change the system here")
     }
     Ok(())
 }
@@ -126,5 +140,6 @@ mod tests {
     #[test]
     fn a_developers_machine_is_no_guest() {
         assert!(require_guest().unwrap_err().to_string().contains("no lab guest"));
+        assert!(require_host().unwrap_err().to_string().contains("no host of the lab"));
     }
 }

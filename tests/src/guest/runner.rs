@@ -21,6 +21,55 @@ pub struct Test {
     pub name: &'static str,
     /// Sets up, looks, compares; guards clean up however it ends.
     pub run: fn() -> Result<()>,
+    /// On which of the kernels that every change is tested on.
+    on: On,
+}
+
+/// What a claim rests on, and so on which kernels it is tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum On {
+    /// On functions of the kernel that each series has in another way.
+    Each,
+    /// On what the kernel does, which is settled when the oldest and the newest series do it.
+    Ends,
+    /// On swaptier alone: no kernel makes it different.
+    Newest,
+}
+
+/// Where a kernel stands among those that every change is tested on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Place {
+    /// The newest, on which all is tested.
+    Newest,
+    /// The oldest.
+    Oldest,
+    /// One of those between.
+    Between,
+}
+
+impl Test {
+    /// A claim that rests on functions which each series of kernels has in another way: tested on all of them.
+    pub(super) const fn each(name: &'static str, run: fn() -> Result<()>) -> Test {
+        Test { name, run, on: On::Each }
+    }
+
+    /// A claim that is settled when the oldest and the newest series keep it.
+    pub(super) const fn ends(name: &'static str, run: fn() -> Result<()>) -> Test {
+        Test { name, run, on: On::Ends }
+    }
+
+    /// A claim that no kernel makes different: tested on the newest.
+    pub(super) const fn newest(name: &'static str, run: fn() -> Result<()>) -> Test {
+        Test { name, run, on: On::Newest }
+    }
+
+    fn is_for(&self, place: Place) -> bool {
+        match place {
+            Place::Newest => true,
+            Place::Oldest => self.on != On::Newest,
+            Place::Between => self.on == On::Each,
+        }
+    }
 }
 
 /// Names of all tests.
@@ -28,26 +77,33 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     TESTS.iter().chain(REFUSALS).map(|test| test.name)
 }
 
-/// Runs the tests of this kernel whose name contains `filter` (all without) and nothing of `skip`; `true` when all passed.
+/// Runs the tests of this kernel whose name contains `filter` (all without), and that are for its `place` (any without);
+/// `true` when all passed.
 ///
 /// # Errors
 /// When the guest cannot do what they need, or no test has such a name.
-pub fn run(filter: Option<&str>, skip: &[String]) -> Result<bool> {
+pub fn run(filter: Option<&str>, place: Option<Place>) -> Result<bool> {
     preamble::check()?;
     let tests = if preamble::is_before_our_kernels()? { REFUSALS } else { TESTS };
     let is_chosen = |test: &&Test| {
-        filter.is_none_or(|part| test.name.contains(part))
-            && !skip.iter().any(|part| test.name.contains(part))
+        filter.is_none_or(|part| test.name.contains(part)) && place.is_none_or(|place| test.is_for(place))
     };
     let chosen: Vec<&Test> = tests.iter().filter(is_chosen).collect();
     if chosen.is_empty() {
         bail!("no test of this kernel is called anything like `{}`; --list shows them", filter.unwrap_or(""));
     }
     println!("kernel {}, {} tests", kernel::release(), chosen.len());
+    let (passed, failed) = each(&chosen, run_one);
+    println!("{passed} passed, {failed} failed");
+    Ok(failed == 0)
+}
+
+/// Runs tests by `run`, one after the other, says what came of each, and counts those that passed and those that failed.
+pub(super) fn each(tests: &[&Test], run: impl Fn(&Test) -> Result<(), Failure>) -> (u64, u64) {
     let (mut passed, mut failed) = (0, 0);
-    for test in chosen {
+    for test in tests {
         let start = Instant::now();
-        let result = run_one(test);
+        let result = run(test);
         let seconds = start.elapsed().as_secs_f64();
         match result {
             Ok(()) => {
@@ -69,18 +125,35 @@ pub fn run(filter: Option<&str>, skip: &[String]) -> Result<bool> {
             }
         }
     }
-    println!("{passed} passed, {failed} failed");
-    Ok(failed == 0)
+    (passed, failed)
 }
 
-enum Failure {
+/// Why a test did not pass.
+pub(super) enum Failure {
+    /// It says so.
     Test(String),
+    /// It did not end.
     Hung,
 }
 
 fn run_one(test: &Test) -> Result<(), Failure> {
     let parameters = zswap::parameters().map_err(|e| Failure::Test(format!("{e:#}")))?;
     let (programs, _maps) = bpf::objects();
+    let result = attempt(test);
+    if matches!(result, Err(Failure::Hung)) {
+        return result;
+    }
+    await_detaching(programs);
+    let leftovers = leftovers(&parameters);
+    result?;
+    if leftovers.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Test(format!("passed, but left behind: {}", leftovers.join(", "))))
+}
+
+/// Runs a test to its end or its limit. A panic is a failure.
+pub(super) fn attempt(test: &Test) -> Result<(), Failure> {
     let (sender, receiver) = channel();
     let run = test.run;
     std::thread::spawn(move || {
@@ -89,14 +162,7 @@ fn run_one(test: &Test) -> Result<(), Failure> {
         // Nobody listens any more only when the limit has passed.
         let _ = sender.send(result.map_err(|e| format!("{e:#}")));
     });
-    let result = receiver.recv_timeout(LIMIT).map_err(|_| Failure::Hung)?;
-    await_detaching(programs);
-    let leftovers = leftovers(&parameters);
-    result.map_err(Failure::Test)?;
-    if leftovers.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::Test(format!("passed, but left behind: {}", leftovers.join(", "))))
+    receiver.recv_timeout(LIMIT).map_err(|_| Failure::Hung)?.map_err(Failure::Test)
 }
 
 /// The kernel detaches programs some time after their last owner is gone: the next test finds none of this one's. A test that

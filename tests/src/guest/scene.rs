@@ -80,13 +80,21 @@ impl Scene {
     /// # Errors
     /// When any of it is refused.
     pub fn set() -> Result<Scene> {
+        Scene::set_with(&[])
+    }
+
+    /// The same with an agent that has these environment variables.
+    ///
+    /// # Errors
+    /// As [`Scene::set`].
+    pub fn set_with(variables: &[(&str, &str)]) -> Result<Scene> {
         ensure!(
             Path::new(SCRATCH_DISK).exists(),
             "{SCRATCH_DISK} is missing: the guest needs a disk for files"
         );
         let stage = Stage::set(40)?;
         let settings = Settings::set()?;
-        let agent = Agent::start(&[])?;
+        let agent = Agent::start_with(&[], variables)?;
         let victim = Cgroup::create("bench.slice/victim")?;
         let sibling = Cgroup::create("bench.slice/sibling")?;
         let cold = Workload::spawn(&victim, "--hot 1M --warm 0 --cold 40M --commands --seed 1")?;

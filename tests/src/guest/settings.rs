@@ -1,10 +1,12 @@
 //! Settings and a policy where operators put theirs, for tests of swap areas. The agent's next start reads them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use super::cgroup::ROOT;
+use super::wait::wait_for;
 use super::{kernel, swap};
 
 const SETTINGS: &str = "/etc/swaptier/swaptier.toml";
@@ -26,7 +28,7 @@ impl Settings {
         std::fs::create_dir_all(FOLDER).with_context(|| format!("creating {FOLDER}"))?;
         Settings::areas(areas)?;
         let policy = "schema = 1\n[match]\ncgroup = [\"areas.slice/*\"]\n[tiers]\nuse = [\"zswap\", \"disk\"]\n\
-                      [demote]\nolder_than = \"1s\"\n";
+                      overflow = \"disk\"\n[demote]\nolder_than = \"1s\"\n";
         std::fs::write(POLICY, policy).context(POLICY)?;
         Ok(Settings(()))
     }
@@ -67,4 +69,12 @@ impl Drop for Settings {
 #[must_use]
 pub fn root_valve() -> String {
     format!("{ROOT}/{VALVE}")
+}
+
+/// Waits until it says so; `what` is that in words.
+///
+/// # Errors
+/// It does not within fifteen seconds.
+pub fn root_valve_is(wanted: &str, what: &str) -> Result<()> {
+    wait_for(what, Duration::from_secs(15), || Ok(kernel::read(root_valve())? == wanted))
 }

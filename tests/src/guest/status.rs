@@ -37,6 +37,8 @@ pub struct AgentView {
 pub struct MapView {
     /// `exact`, or why it is not.
     pub state: String,
+    /// Seconds since its slots were walked.
+    pub age_seconds: Option<u64>,
     /// Memory it locks, bytes.
     pub locked_bytes: u64,
     /// Pages in zswap by the map minus by the kernel, host-wide, when last compared.
@@ -97,8 +99,14 @@ pub struct Round {
     pub oldest_seconds: u64,
     /// Pages written back in any other cgroup meanwhile.
     pub sibling_pages: u64,
-    /// Pages of any LRU of the cgroup that were reclaimed meanwhile.
+    /// Pages that the round reclaimed from the cgroup's lists, but for what it had written itself.
     pub lru_pages_reclaimed: u64,
+    /// Pages of the swap cache given up at its end.
+    #[serde(default)]
+    pub cache_pages_freed: u64,
+    /// By how many pages more memory the host had available after it.
+    #[serde(default)]
+    pub available_pages_gained: i64,
     /// Frames the pool gave back.
     pub pool_pages_freed: i64,
     /// Duration.

@@ -72,6 +72,12 @@ impl Apt {
         Ok(apt)
     }
 
+    /// The mirror that gave the lists.
+    pub(crate) fn mirror(&self) -> Result<String> {
+        let stamp = self.config.with_file_name("updated");
+        fs::read_to_string(&stamp).with_context(|| format!("reading {}", stamp.display()))
+    }
+
     /// The packages whose names start with `prefix`, every version of each.
     pub(crate) fn packages(&self, prefix: &str) -> Result<Vec<Package>> {
         let names = say::capture("listing packages", self.command("apt-cache").args(["pkgnames", prefix]))?;

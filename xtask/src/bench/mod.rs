@@ -3,15 +3,16 @@
 //! name and nothing else on stdout. Measurements that need no guest are run on this machine by `host`.
 
 mod host;
+mod selftests;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::guest::{Ending, Guest};
 use crate::lines::Lines;
-use crate::{binaries, say, setup, vm};
+use crate::{binaries, kernel::NEWEST, say, setup, vm};
 
 /// How long one guest may measure.
 const LIMIT: Duration = Duration::from_secs(3000);
@@ -20,6 +21,9 @@ const LIMIT: Duration = Duration::from_secs(3000);
 const COUNTED: &str = "cost";
 /// How long such a guest may measure.
 const COUNTED_LIMIT: Duration = Duration::from_secs(5400);
+
+/// What runs on an installed system, with that system's own kernel.
+const INSTALLED: &str = "selftests";
 
 /// Measures something: in a guest per kernel, or on this machine where no kernel is needed (`scan`, `footprint`,
 /// `record`, `top`).
@@ -30,7 +34,7 @@ pub(crate) struct Bench {
     /// One JSON object a line on stdout, everything else on stderr.
     #[arg(long)]
     json: bool,
-    /// Kernel series; may be repeated. Default: 6.12 and 7.2.
+    /// Kernel series; may be repeated. Default: 6.12 and 7.3.
     #[arg(long)]
     kernel: Vec<String>,
     /// RAM of the guest in MiB.
@@ -51,21 +55,27 @@ pub(crate) fn run(args: &Bench) -> Result<u8> {
     }
     setup::run()?;
     let programs = if args.no_build { binaries::built() } else { binaries::build()? };
-    let default = ["6.12".to_owned(), "7.2".to_owned()];
-    let kernels = if args.kernel.is_empty() { &default[..] } else { &args.kernel };
+    let default = ["6.12".to_owned(), NEWEST.to_owned()];
+    let kernels = match args.name.as_str() {
+        INSTALLED if !args.kernel.is_empty() => {
+            bail!("`bench {INSTALLED}` runs on its Debian's own kernel: it takes no --kernel")
+        }
+        INSTALLED => &default[..1],
+        _ if args.kernel.is_empty() => &default[..],
+        _ => &args.kernel,
+    };
     let mut worst = 0;
     for kernel in kernels {
         let mut command = vec!["swaptier-guest".to_owned(), "bench".to_owned(), args.name.clone()];
         command.extend(args.json.then(|| "--json".to_owned()));
         command.extend(args.args.iter().cloned());
-        let is_counted = args.name == COUNTED;
-        let guest = Guest {
-            command,
-            programs: programs.clone(),
-            limit: if is_counted { COUNTED_LIMIT } else { LIMIT },
-            memory: args.memory,
-            ..if is_counted { Guest::counting(kernel) } else { Guest::with_disks(kernel) }
+        let (of_name, programs) = (args.name.as_str(), programs.clone());
+        let (guest, limit) = match of_name {
+            COUNTED => (Guest { command, programs, ..Guest::counting(kernel) }, COUNTED_LIMIT),
+            INSTALLED => (selftests::guest(command, programs)?, LIMIT),
+            _ => (Guest { command, programs, ..Guest::with_disks(kernel) }, LIMIT),
         };
+        let guest = Guest { limit, memory: args.memory, ..guest };
         let run = if args.json {
             let mut lines = Lines::new(|line: &str| match with_kernel(line, kernel) {
                 Some(object) => println!("{object}"),

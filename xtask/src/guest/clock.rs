@@ -1,8 +1,8 @@
 //! How fast this machine's time stamp counter runs: an emulated guest has the same one. Told so, its kernel does not
-//! measure it, which on a busy host goes wrong (a factor of five was seen) and then all its time is wrong. Called by
-//! `guest/mod.rs`.
+//! measure it, which on a busy host goes wrong (a factor of five was seen) and then all its time is wrong. A machine that
+//! is no x86-64 has none to tell of. Called by `guest/mod.rs`.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "nothing is measured there"))]
 
-use std::arch::x86_64::_rdtsc;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,8 +10,16 @@ use std::time::{Duration, Instant};
 /// Long enough for one part in ten thousand.
 const MEASURED: Duration = Duration::from_millis(100);
 
+/// What the guest's kernel is told of the counter, as parameters.
+pub(super) fn parameters() -> String {
+    match cfg!(target_arch = "x86_64") {
+        true => format!(" tsc=reliable tsc_early_khz={}", tsc_khz()),
+        false => String::new(),
+    }
+}
+
 /// Ticks in a millisecond, measured once.
-pub(super) fn tsc_khz() -> u64 {
+fn tsc_khz() -> u64 {
     static KHZ: OnceLock<u64> = OnceLock::new();
     *KHZ.get_or_init(|| {
         let (start, first) = (Instant::now(), ticks());
@@ -21,12 +29,18 @@ pub(super) fn tsc_khz() -> u64 {
     })
 }
 
+#[cfg(target_arch = "x86_64")]
 fn ticks() -> u64 {
     // SAFETY: reads a register that every x86_64 processor has.
-    unsafe { _rdtsc() }
+    unsafe { std::arch::x86_64::_rdtsc() }
 }
 
-#[cfg(test)]
+#[cfg(not(target_arch = "x86_64"))]
+fn ticks() -> u64 {
+    0
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::tsc_khz;
 

@@ -10,11 +10,17 @@ use anyhow::{Context, Result};
 
 use super::Guest;
 use super::cpio::Archive;
-use crate::busybox;
 use crate::kernel::{Kernel, modules};
+use crate::{busybox, setup};
 
 /// Process 1.
 const INIT: &str = include_str!("init.sh");
+/// Process 1 of a guest that boots an installed system, and what it copies into it: the unit of the command.
+const INIT_DEBIAN: &str = include_str!("init-debian.sh");
+const SERVICE: &str = include_str!("lab.service");
+const RUN: &str = include_str!("run.sh");
+/// The folder of what is copied into an installed system.
+const COPIED: &str = "lab/";
 /// Mount points and folders programs expect.
 const FOLDERS: [&str; 9] = ["proc", "sys", "dev", "tmp", "run", "var", "root", "sbin", "usr/sbin"];
 /// Variables of the caller that also hold inside.
@@ -28,7 +34,10 @@ pub(super) fn pack(guest: &Guest, kernel: &Kernel) -> Result<Vec<u8>> {
     }
     // Process 1 has no stdio without it.
     archive.device("dev/console", 5, 1);
-    archive.file("init", 0o755, INIT.as_bytes());
+    // What the command sees: the archive itself, or what is copied from it.
+    let inside = if guest.root.is_some() { COPIED } else { "" };
+    let init = if guest.root.is_some() { INIT_DEBIAN } else { INIT };
+    archive.file("init", 0o755, init.as_bytes());
     archive.file("bin/busybox", 0o755, &read(&busybox::get()?)?);
     archive.symlink("bin/sh", "busybox");
     // The kernel calls this one by its path when it needs a module.
@@ -36,16 +45,21 @@ pub(super) fn pack(guest: &Guest, kernel: &Kernel) -> Result<Vec<u8>> {
     archive.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n");
     archive.file("etc/group", 0o644, b"root:x:0:\n");
     archive.file("etc/hostname", 0o644, b"guest\n");
-    archive.file("etc/guest/command", 0o755, script(&guest.command).as_bytes());
+    archive.file(&format!("{inside}etc/guest/command"), 0o755, script(&guest.command).as_bytes());
+    if guest.root.is_some() {
+        archive.file(&format!("{COPIED}etc/systemd/system/lab.service"), 0o644, SERVICE.as_bytes());
+        archive.file(&format!("{COPIED}etc/guest/run"), 0o755, RUN.as_bytes());
+    }
     add_modules(&mut archive, kernel)?;
     for program in &guest.programs {
         let name = program.file_name().context("a program has a name")?.to_string_lossy();
-        archive.file(&format!("usr/bin/{name}"), 0o755, &read(program)?);
+        archive.file(&format!("{inside}usr/bin/{name}"), 0o755, &read(program)?);
     }
-    for (host, inside) in &guest.files {
+    for (host, path) in &guest.files {
         let mode =
             fs::metadata(host).with_context(|| format!("reading {}", host.display()))?.permissions().mode();
-        archive.file(inside.trim_start_matches('/'), mode & 0o777, &read(host)?);
+        let path = path.trim_start_matches('/');
+        archive.file(&format!("{inside}{path}"), mode & 0o777, &read(host)?);
     }
     Ok(archive.finish())
 }
@@ -77,30 +91,14 @@ fn script(command: &[String]) -> String {
     let mut text = String::new();
     for name in PASSED_ON {
         if let Ok(value) = std::env::var(name) {
-            let _ = writeln!(text, "export {name}={}", quoted(&value));
+            let _ = writeln!(text, "export {name}={}", setup::quoted(&value));
         }
     }
-    let words: Vec<String> = command.iter().map(|word| quoted(word)).collect();
+    let words: Vec<String> = command.iter().map(|word| setup::quoted(word)).collect();
     let _ = writeln!(text, "exec {}", words.join(" "));
     text
 }
 
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("reading {}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn a_word_survives_the_shell_whatever_it_holds() {
-        assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
-        assert_eq!(quoted(""), "''");
-    }
 }

@@ -48,6 +48,10 @@ pub(crate) struct Guest {
     pub(crate) counts: bool,
     /// Sizes in bytes of empty disks: `/dev/vda`, `/dev/vdb`, …
     pub(crate) disks: Vec<u64>,
+    /// The file system of an installed system, whose init then is process 1. What the guest writes is not kept.
+    pub(crate) root: Option<PathBuf>,
+    /// How often it may boot: more than once, where its command has it boot again.
+    pub(crate) boots: u32,
     /// Added to the kernel's command line.
     pub(crate) append: String,
     /// How long the command may take.
@@ -94,6 +98,8 @@ impl Guest {
             cpus: 2,
             counts: false,
             disks: Vec::new(),
+            root: None,
+            boots: 1,
             append: String::new(),
             limit: Duration::from_secs(900),
             command: Vec::new(),
@@ -156,7 +162,7 @@ impl Guest {
         let dir = paths::new_run()?;
         let console = dir.join("console.log");
         let mut machine = self.start(kernel, accel, &dir)?;
-        let ending = listen(&machine.output, boot_limit, self.limit, on_output);
+        let ending = listen(&machine.output, self.boots, boot_limit, self.limit, on_output);
         machine.stop();
         paths::drop_images(&dir);
         Ok(Run { ending, console, retries: 0, release: kernel.release.clone() })
@@ -169,7 +175,10 @@ impl Guest {
         // setpriv lets the kernel end QEMU when xtask is killed; what is left is only files.
         let mut qemu = Command::new(setup::program("setpriv")?);
         qemu.args(["--pdeathsig", "KILL"]).args(Qemu::get()?.words());
-        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35"]);
+        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35"]);
+        if self.boots == 1 {
+            qemu.arg("-no-reboot");
+        }
         qemu.args(accel.arguments());
         qemu.args(["-m", &format!("{}M", self.memory), "-smp", &self.cpus.to_string()]);
         qemu.arg("-kernel").arg(kernel.image()).arg("-initrd").arg(&initramfs);
@@ -183,16 +192,12 @@ impl Guest {
             let path = dir.join(format!("disk{index}.img"));
             let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
             file.set_len(*size).with_context(|| format!("sizing {}", path.display()))?;
-            let drive = format!(
-                "if=none,id=disk{index},format=raw,cache=unsafe,discard=unmap,file={}",
-                option(&path)
-            );
-            qemu.args([
-                "-drive",
-                &drive,
-                "-device",
-                &format!("virtio-blk-pci,drive=disk{index},serial=disk{index}"),
-            ]);
+            disk(&mut qemu, &format!("disk{index}"), &path, "discard=unmap");
+        }
+        if let Some(root) = &self.root {
+            // What is written lies in a file of QEMU's own, in this folder, that has no name.
+            qemu.env("TMPDIR", dir);
+            disk(&mut qemu, "root", root, "snapshot=on");
         }
         let log = File::create(dir.join("qemu.log")).context("creating QEMU's log")?;
         // stdin is a pipe that stays open: at its end QEMU would take the port for unplugged.
@@ -211,11 +216,13 @@ impl Guest {
     fn command_line(&self, accel: Accel) -> String {
         let slow = match accel {
             Accel::Kvm => "",
-            Accel::Tcg => &format!(" mitigations=off tsc=reliable tsc_early_khz={}", clock::tsc_khz()),
+            Accel::Tcg => &format!(" mitigations=off{}", clock::parameters()),
             Accel::Counting => " mitigations=off tsc=reliable nokaslr norandmaps",
         };
         let base = "console=ttyS0 rootfstype=ramfs panic=-1 oops=panic psi=1";
-        format!("{base}{slow} {}", self.append).trim_end().to_owned()
+        // The tests of a whole system change it: they look for this word before they do.
+        let host = if self.root.is_some() { " swaptier-lab-host" } else { "" };
+        format!("{base}{slow}{host} {}", self.append).trim_end().to_owned()
     }
 }
 
@@ -257,31 +264,39 @@ fn reader(mut from: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
 
 fn listen(
     output: &Receiver<Vec<u8>>,
+    boots: u32,
     boot_limit: Duration,
     limit: Duration,
     on_output: &mut dyn FnMut(&[u8]),
 ) -> Ending {
     let mut splitter = Splitter::default();
-    let mut is_booted = false;
+    let mut booted = 0;
     let mut deadline = Instant::now() + boot_limit;
     loop {
         let bytes = match output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(bytes) => bytes,
-            Err(_) if !is_booted => return Ending::NotBooted,
+            Err(_) if booted == 0 => return Ending::NotBooted,
             Err(RecvTimeoutError::Timeout) => return Ending::TimedOut,
             Err(RecvTimeoutError::Disconnected) => return Ending::Died,
         };
         for event in splitter.push(&bytes) {
             match event {
                 Event::Output(bytes) => on_output(&bytes),
+                Event::Init if booted == boots => return Ending::Died,
                 Event::Init => {
-                    is_booted = true;
+                    booted += 1;
                     deadline = Instant::now() + limit;
                 }
                 Event::Exit(code) => return Ending::Exit(code),
             }
         }
     }
+}
+
+/// A disk of the guest, known inside by its serial number.
+fn disk(qemu: &mut Command, name: &str, path: &Path, how: &str) {
+    let drive = format!("if=none,id={name},format=raw,cache=unsafe,{how},file={}", option(path));
+    qemu.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive={name},serial={name}")]);
 }
 
 /// QEMU's option syntax doubles commas.

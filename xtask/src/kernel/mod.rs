@@ -26,6 +26,9 @@ const SUITES: [Suite; 6] = [
     Suite { name: "sid", archive: Archive::Debian },
 ];
 
+/// The newest series that every change is tested on, and that tasks take which boot one kernel.
+pub(crate) const NEWEST: &str = "7.3";
+
 /// Name of the stamp inside a kernel's folder.
 const STAMP: &str = "kernel.json";
 

@@ -3,14 +3,12 @@
 //! Reading the log is `sense/swap_errors.rs`'s. Caller: `watch.rs`, each tick.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use swaptier_policies::{AreaView, Event};
+use swaptier_policies::Event;
 
-use crate::root::Root;
+use crate::root::{DeviceNumber, Root};
 use crate::sense::swap_errors::{Errors, KernelLog};
-use crate::vswap::{found::DeviceNumber, look};
 
 /// How long what follows an event is gathered.
 const SPAN: Duration = Duration::from_secs(60);
@@ -21,24 +19,42 @@ pub(super) struct Failing {
     log: KernelLog,
     gathered: BTreeMap<DeviceNumber, Errors>,
     told: BTreeMap<DeviceNumber, Instant>,
+    /// The areas that are on, by the device of each.
+    names: BTreeMap<DeviceNumber, String>,
 }
 
 impl Failing {
     /// From now on.
     pub(super) fn begin(root: &Root) -> Failing {
-        Failing { log: KernelLog::open(root), gathered: BTreeMap::new(), told: BTreeMap::new() }
+        Failing {
+            log: KernelLog::open(root),
+            gathered: BTreeMap::new(),
+            told: BTreeMap::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// What is not told of disks that fail, and why.
+    pub(super) fn blind(&self) -> Option<String> {
+        let text = "the kernel's log (/dev/kmsg) cannot be read: a swap disk that fails is not told, and a round goes on over it";
+        (!self.log.is_open()).then(|| text.to_owned())
+    }
+
+    /// Which areas are on now.
+    pub(super) fn name(&mut self, devices: Vec<(DeviceNumber, String)>) {
+        self.names = devices.into_iter().collect();
     }
 
     /// What is to be told now of the areas that are on.
-    pub(super) fn look(&mut self, areas: &[AreaView]) -> Vec<Event> {
+    pub(super) fn look(&mut self) -> Vec<Event> {
         let errors = self.log.errors();
         if errors.is_empty() && self.gathered.is_empty() {
             return Vec::new();
         }
-        let numbers = areas
-            .iter()
-            .filter_map(|area| Some((look::number_of(Path::new(&area.path))?, area.name.clone())));
-        self.take(errors, &numbers.collect(), Instant::now())
+        let names = std::mem::take(&mut self.names);
+        let events = self.take(errors, &names, Instant::now());
+        self.names = names;
+        events
     }
 
     fn take(

@@ -1,6 +1,6 @@
 //! What the areas did since the last tick, told; and what follows at once.
 
-use swaptier_policies::{Snapshot, asks, is_due, refusal};
+use swaptier_policies::{Snapshot, Turn};
 
 use crate::{
     agent::Agent,
@@ -11,21 +11,18 @@ use crate::{
 const EVENTS: usize = 256;
 
 impl Agent {
-    /// Looks at the areas, tells what happened to them, and looks after those of the configuration. Returns whether a
-    /// decision cannot wait.
-    pub(in crate::agent) async fn watch_areas(&mut self, snapshot: &Snapshot) -> bool {
-        let before = asks(&self.history);
-        let failed = self.areas.failing.look(&snapshot.host.areas);
-        for event in self.history.watch(snapshot).into_iter().chain(failed) {
+    /// Tells what happened to the areas, and looks after those of the configuration.
+    pub(in crate::agent) async fn watch_areas(&mut self, turn: &Turn, snapshot: &Snapshot) {
+        let failed = self.areas.failing.look();
+        for event in turn.events.iter().cloned().chain(failed) {
             let news = News::of(EventKind::Area, event.to_string());
             self.tell(News { is_trouble: event.is_trouble(), ..news });
             if self.events.len() < EVENTS {
                 self.events.push(event);
             }
         }
-        self.refusal = refusal(snapshot, &self.history).map(|hold| hold.to_string());
+        self.refusal = turn.refusal.as_ref().map(ToString::to_string);
         let host = &snapshot.host;
-        self.areas.care(&self.root, &host.areas, host.ram, &self.history, snapshot.at).await;
-        is_due(snapshot, &self.history) || asks(&self.history) != before
+        self.areas.care(&self.root, &host.areas, host.ram, self.session.history(), snapshot.at).await;
     }
 }

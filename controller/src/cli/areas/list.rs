@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use swaptier_policies::Bytes;
 
-use super::super::exit::{Exit, Result};
 use super::super::output::{or_unknown, say, say_json};
 use super::super::settings;
 use super::failure;
+use crate::exit::{Exit, Result};
 use crate::root::Root;
 use crate::vswap::dm::Dm;
 use crate::vswap::{Area, look, store};
@@ -62,7 +62,7 @@ fn text(areas: &[Area]) -> String {
                 area.record.disks.iter().map(|disk| disk.path.display().to_string()).collect();
             let _ = writeln!(
                 text,
-                "{:16} on disk: {} of {} in {} blocks, metadata {} of {} blocks, {:?}{}, on {}",
+                "{:16} on disk: {} of {} in {} blocks, metadata {} of {} blocks, {}{}, on {}",
                 "",
                 pool.used(),
                 pool.total(),

@@ -1,5 +1,5 @@
 //! `swaptier ghost` and `swaptier vswap`: swap areas made, grown, emptied, moved, removed, listed. What each word does is
-//! `vswap::Works`'; here are the words, the printing and the exit codes.
+//! `vswap::Operations`'; here are the words, the printing and the exit codes.
 
 mod list;
 mod watch;
@@ -10,13 +10,13 @@ use clap::Subcommand;
 use swaptier_policies::Bytes;
 
 use super::{
-    exit::{Exit, Failure, Result},
     output::{plain, say},
     settings,
 };
 use crate::{
+    exit::{Exit, Failure, Result},
     root::Root,
-    vswap::{AreaError, AreaKind, AreaName, AreaSpec, Means, Owner, Step, Works},
+    vswap::{AreaError, AreaKind, AreaName, AreaSpec, Means, Operations, Owner, Step},
 };
 
 /// Swap areas without storage: their pages are in zswap, or stay in memory
@@ -78,6 +78,9 @@ pub(super) enum Vswap {
         /// Makes the file, with so many bytes on disk
         #[arg(long, value_name = "SIZE", requires = "device")]
         file_size: Option<Bytes>,
+        /// Takes the disk although it holds something: that is lost
+        #[arg(long, requires = "device")]
+        wipe: bool,
         #[command(flatten)]
         how: How,
     },
@@ -107,6 +110,9 @@ pub(super) struct Create {
     /// An ordinary area: a slot for each page of the device, and no pool
     #[arg(long)]
     plain: bool,
+    /// Takes disks although they hold something (file systems, partitions, data): that is lost
+    #[arg(long)]
+    wipe: bool,
     #[command(flatten)]
     how: How,
 }
@@ -125,6 +131,9 @@ pub(super) struct Move {
     /// Makes the file, with so many bytes on disk
     #[arg(long, value_name = "SIZE", requires = "to")]
     file_size: Option<Bytes>,
+    /// Takes the disk although it holds something: that is lost
+    #[arg(long, requires = "to")]
+    wipe: bool,
     /// Gives the move up: everything is still where it was
     #[arg(long, conflicts_with_all = ["to", "finish"])]
     cancel: bool,
@@ -214,13 +223,13 @@ pub(super) fn vswap(root: &Root, command: &Vswap) -> Result {
                 ..AreaSpec::new(args.name.clone(), kind)
             };
             let dry = args.how.dry_run;
-            done(open(root, dry)?.create(&spec, Owner::Command), dry)
+            done(open(root, dry)?.wiping(args.wipe).create(&spec, Owner::Command), dry)
         }
-        Vswap::Grow { name, slots, device, file_size, how } => {
-            let mut works = open(root, how.dry_run)?;
+        Vswap::Grow { name, slots, device, file_size, wipe, how } => {
+            let mut operations = open(root, how.dry_run)?.wiping(*wipe);
             let steps = match (slots, device) {
-                (Some(slots), _) => works.grow_slots(name, *slots, how.priority),
-                (None, Some(device)) => works.grow_disk(name, device, *file_size),
+                (Some(slots), _) => operations.grow_slots(name, *slots, how.priority),
+                (None, Some(device)) => operations.grow_disk(name, device, *file_size),
                 (None, None) => return Err(Failure::say(Exit::Usage, "what is to be added?")),
             };
             done(steps, how.dry_run)
@@ -234,29 +243,49 @@ fn shared(root: &Root, command: &Shared) -> Result {
     match command {
         Shared::Drain { name, undo: true, dry_run } => done(open(root, *dry_run)?.switch_on(name), *dry_run),
         Shared::Drain { name, undo: false, dry_run } => watch::drain(root, name, *dry_run),
-        Shared::Remove { name, dry_run } => done(open(root, *dry_run)?.remove(name), *dry_run),
-        Shared::Settle => open(root, false).map(|_works| Exit::Done),
+        Shared::Remove { name, dry_run } => done(open_but(root, *dry_run, name)?.remove(name), *dry_run),
+        Shared::Settle => settle(root),
         Shared::List { json } => list::run(root, *json),
     }
 }
 
-/// The host's areas, after what a killed command left undone is done.
-fn open(root: &Root, is_dry: bool) -> std::result::Result<Works<'_>, Failure> {
-    let mut works = as_they_are(root, is_dry)?;
-    let left = if is_dry { Vec::new() } else { works.settle().map_err(failure)? };
-    for step in left {
-        eprintln!("swaptier: left for later: {}", plain(&step.to_string()));
-    }
-    for line in works.take_told() {
+/// The host's areas, after what a killed command left undone is done. What cannot be done is told, and is no reason against
+/// what was asked for.
+fn open(root: &Root, is_dry: bool) -> std::result::Result<Operations<'_>, Failure> {
+    opened(root, is_dry, None).map(|(operations, _)| operations)
+}
+
+/// The same, but for the area that is about to be taken off: to finish making it first helps nobody.
+fn open_but<'r>(
+    root: &'r Root,
+    is_dry: bool,
+    name: &AreaName,
+) -> std::result::Result<Operations<'r>, Failure> {
+    opened(root, is_dry, Some(name)).map(|(operations, _)| operations)
+}
+
+fn settle(root: &Root) -> Result {
+    let (_works, has_failed) = opened(root, false, None)?;
+    Ok(if has_failed { Exit::Failed } else { Exit::Done })
+}
+
+fn opened<'r>(
+    root: &'r Root,
+    is_dry: bool,
+    but: Option<&AreaName>,
+) -> std::result::Result<(Operations<'r>, bool), Failure> {
+    let mut operations = as_they_are(root, is_dry)?;
+    let settled = if is_dry { Default::default() } else { operations.settle(but).map_err(failure)? };
+    for line in settled.lines().into_iter().chain(operations.take_told()) {
         eprintln!("swaptier: {}", plain(&line));
     }
-    Ok(works)
+    Ok((operations, !settled.failed.is_empty()))
 }
 
 /// The host's areas, with what was left undone.
-fn as_they_are(root: &Root, is_dry: bool) -> std::result::Result<Works<'_>, Failure> {
+fn as_they_are(root: &Root, is_dry: bool) -> std::result::Result<Operations<'_>, Failure> {
     let config = settings::config(root)?;
-    Works::open(root, &settings::state_dir(root, &config), is_dry).map_err(failure)
+    Operations::open(root, &settings::state_dir(root, &config), is_dry).map_err(failure)
 }
 
 /// Tells what was done, or would be.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use swaptier_policies::Bytes;
 
-use super::super::exit::{Exit, Failure, Result};
 use super::super::output::say;
-use super::{Move, as_they_are, done, failure, open};
+use super::{Move, as_they_are, done, failure, open, open_but};
+use crate::exit::{Exit, Failure, Result};
 use crate::root::Root;
 use crate::vswap::AreaName;
 use crate::vswap::drain::Drained;
@@ -35,7 +35,7 @@ fn watch_for_interrupts() {
 
 pub(super) fn drain(root: &Root, name: &AreaName, is_dry: bool) -> Result {
     watch_for_interrupts();
-    let drain = open(root, is_dry)?.begin_drain(name).map_err(failure)?;
+    let drain = open_but(root, is_dry, name)?.begin_drain(name).map_err(failure)?;
     if is_dry || drain.paths().is_empty() {
         let steps: Vec<_> = drain.paths().iter().cloned().map(crate::vswap::Step::Off).collect();
         eprintln!("{}", drain.forecast);
@@ -57,22 +57,22 @@ pub(super) fn drain(root: &Root, name: &AreaName, is_dry: bool) -> Result {
 
 pub(super) fn moves(root: &Root, args: &Move) -> Result {
     watch_for_interrupts();
-    let mut works = open(root, args.dry_run)?;
+    let mut operations = open(root, args.dry_run)?.wiping(args.wipe);
     if args.cancel {
-        return done(works.cancel_move(&args.name), args.dry_run);
+        return done(operations.cancel_move(&args.name), args.dry_run);
     }
     if let Some(to) = &args.to {
-        let begun = works.begin_move(&args.name, args.from.as_deref(), to, args.file_size);
+        let begun = operations.begin_move(&args.name, args.from.as_deref(), to, args.file_size);
         if args.dry_run {
             return done(begun, true);
         }
         begun.map_err(failure)?;
     }
-    let transfer = works.area(&args.name).map_err(failure)?.transfer.as_ref();
+    let transfer = operations.area(&args.name).map_err(failure)?.transfer.as_ref();
     let Some(to) = transfer.map(|transfer| transfer.to.path.clone()) else {
         return Err(Failure::say(Exit::Nothing, format!("{} is not being moved (any more)", args.name)));
     };
-    drop(works);
+    drop(operations);
     if args.no_wait {
         return Ok(Exit::Done);
     }
@@ -93,8 +93,8 @@ pub(super) fn moves(root: &Root, args: &Move) -> Result {
     }
     line.end();
     // Whoever looks at a failed move gives it up, and it may have been another command.
-    let works = open(root, false)?;
-    if works.area(&args.name).map_err(failure)?.disks.iter().all(|disk| disk.path != to) {
+    let operations = open(root, false)?;
+    if operations.area(&args.name).map_err(failure)?.disks.iter().all(|disk| disk.path != to) {
         let why = format!("{} was not moved: {} failed, or somebody called it off", args.name, to.display());
         return Err(Failure::say(Exit::Failed, why));
     }

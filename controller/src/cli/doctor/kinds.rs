@@ -2,14 +2,14 @@
 //! file with nothing but a header is asked when a ghost is made.
 
 use crate::{
-    probe::{Finding, Level},
+    probe::{About, Finding, Level},
     root::Root,
     vswap::modules::Modules,
 };
 
 /// A kind, the modules it cannot be without, and what more others of them give it.
 struct Kind {
-    area: &'static str,
+    about: About,
     needs: &'static [&'static str],
     more: &'static [(&'static str, &'static str)],
     /// A module by which it is had where those are missing.
@@ -17,10 +17,10 @@ struct Kind {
 }
 
 const KINDS: [Kind; 3] = [
-    Kind { area: "ghost areas", needs: &["dm_mod", "loop"], more: &[], instead: Some("zram") },
-    Kind { area: "zram ghosts", needs: &["zram"], more: &[], instead: None },
+    Kind { about: About::GhostAreas, needs: &["dm_mod", "loop"], more: &[], instead: Some("zram") },
+    Kind { about: About::ZramGhosts, needs: &["zram"], more: &[], instead: None },
     Kind {
-        area: "virtual areas",
+        about: About::VirtualAreas,
         needs: &["dm_mod", "dm_thin_pool"],
         more: &[
             ("loop", "pools in files"),
@@ -42,10 +42,10 @@ fn finding(kind: &Kind, has: &impl Fn(&str) -> bool) -> Finding {
     if !lacks.is_empty() {
         if let Some(instead) = kind.instead.filter(|module| has(module)) {
             let says = format!("can be had over {instead} alone: this kernel lacks {}", lacks.join(" and "));
-            return Finding::new(kind.area, Level::Ok, says);
+            return Finding::new(kind.about, Level::Ok, says);
         }
         let says = format!("cannot be had: this kernel lacks {}", lacks.join(" and "));
-        return Finding::new(kind.area, Level::Warn, says).fix("install the kernel's package of modules");
+        return Finding::new(kind.about, Level::Warn, says).fix("install the kernel's package of modules");
     }
     let (with, without): (Vec<_>, Vec<_>) = kind.more.iter().partition(|(module, _)| has(module));
     let names = |list: Vec<&(&str, &str)>| list.iter().map(|(_, what)| *what).collect::<Vec<_>>().join(", ");
@@ -56,7 +56,7 @@ fn finding(kind: &Kind, has: &impl Fn(&str) -> bool) -> Finding {
     if !without.is_empty() {
         says += &format!("; not: {}", names(without));
     }
-    Finding::new(kind.area, Level::Ok, says)
+    Finding::new(kind.about, Level::Ok, says)
 }
 
 #[cfg(test)]

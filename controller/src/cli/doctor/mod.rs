@@ -1,21 +1,21 @@
 //! `swaptier doctor`: what this host can do, what it cannot, what that costs, and what to change. Changes nothing.
 //!
 //! What the host offers is `probe`'s to say; here are the kinds of swap areas
-//! (`kinds`), what the agent made of it (`own`), the printing and the exit code.
+//! (`kinds`), what the agent made of it (`own`), what zswap has of the settings (`zswap`), what cannot be looked at (`unseen`), the printing and the exit code.
 
 mod kinds;
 mod own;
+mod unseen;
+mod zswap;
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{
-    exit::{Exit, Result},
-    output::{Paint, Tone, plain, say, say_json},
-};
+use super::output::{Paint, Tone, plain, say, say_json};
 use crate::{
-    probe::{self, Finding, Level},
+    exit::{Exit, Result},
+    probe::{self, About, Finding, Level},
     root::Root,
 };
 
@@ -39,9 +39,10 @@ struct Report {
 pub(super) fn run(root: &Root, args: &Args) -> Result {
     let mut findings = probe::judge(&probe::read(root));
     // A ghost over zram takes no memory, and no page is written to it.
-    findings.retain(|finding| finding.area != "zram" || own::has_zram_of_others(root));
+    findings.retain(|finding| finding.about != About::Zram || own::has_zram_of_others(root));
     findings.extend(kinds::findings(root));
-    findings.extend(own::findings(root));
+    let own = own::findings(root, &findings);
+    findings.extend(own);
     let report = Report::of(findings);
     if args.json {
         say_json(&report)?
@@ -66,7 +67,7 @@ impl Report {
                 text,
                 "{}  {:<13}  {}",
                 paint.tone(tone, &format!("{word:<7}")),
-                finding.area,
+                finding.about,
                 plain(&finding.says)
             );
             if let Some(fix) = &finding.fix {
@@ -85,8 +86,11 @@ impl Report {
 
     fn exit(&self) -> Exit {
         let is_missing = |finding: &&Finding| finding.level == Level::Missing;
-        let (own, host): (Vec<&Finding>, Vec<&Finding>) =
-            self.findings.iter().filter(is_missing).partition(|finding| finding.area == own::CONFIGURATION);
+        let (own, host): (Vec<&Finding>, Vec<&Finding>) = self
+            .findings
+            .iter()
+            .filter(is_missing)
+            .partition(|finding| finding.about == About::Configuration);
         match (host.is_empty(), own.is_empty()) {
             (false, _) => Exit::Unsupported,
             (true, false) => Exit::Invalid,
@@ -111,7 +115,7 @@ mod tests {
 
     fn report(fake: &FakeRoot) -> Report {
         let mut findings = probe::judge(&probe::read(fake.root()));
-        findings.extend(own::findings(fake.root()));
+        findings.extend(own::findings(fake.root(), &[]));
         Report::of(findings)
     }
 
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_finding_is_a_line_and_its_remedy_the_next() {
-        let finding = Finding::new("swap", Level::Lost, "no area\x1b").fix("swapon");
+        let finding = Finding::new(About::Swap, Level::Lost, "no area\x1b").fix("swapon");
         let text = Report::of(vec![finding]).render(Paint::NONE);
         let expected = "lost     swap           no area\\u{1b}\n                          swapon\n\n\
                         the agent can run, and cannot do all of its job; see what is lost\n";

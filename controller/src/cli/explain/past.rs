@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::Serialize;
-use swaptier_policies::{CgroupId, Hold, Snapshot};
+use swaptier_policies::{CgroupId, Hold, Outcome, Snapshot};
 
 use crate::journal;
 
@@ -46,8 +46,13 @@ pub(super) fn read(dir: &Path, id: CgroupId) -> io::Result<Past> {
     let (mut steps, mut held) = (VecDeque::new(), None);
     for entry in journal::entries(dir)? {
         let ago_seconds = now.saturating_sub(entry.unix);
-        for (n, step) in entry.plan.steps.iter().enumerate().filter(|(_, step)| step.action.cgroup() == id) {
-            let outcome = entry.outcomes.get(n).map_or("nothing was noted".to_owned(), ToString::to_string);
+        let noted = |n| entry.outcomes.get(n);
+        let done = entry.plan.steps.iter().enumerate().map(|(n, step)| (step, noted(n)));
+        // Of a round the end is told, and not that it waited.
+        let done = done.filter(|(_, outcome)| !matches!(outcome, Some(Outcome::Queued { .. })));
+        let ended = entry.ended.iter().map(|ended| (&ended.step, Some(&ended.outcome)));
+        for (step, outcome) in ended.chain(done).filter(|(step, _)| step.action.cgroup() == id) {
+            let outcome = outcome.map_or("nothing was noted".to_owned(), ToString::to_string);
             if steps.len() == STEPS {
                 steps.pop_front();
             }
@@ -70,8 +75,11 @@ pub(super) fn read(dir: &Path, id: CgroupId) -> io::Result<Past> {
 /// A hold, with the path of the cgroup it names.
 pub(super) fn hold(hold: &Hold, snapshot: &Snapshot) -> String {
     match hold {
-        Hold::LeftToBelow(id) | Hold::ClosedAbove(id) => {
-            let path = snapshot.cgroups.get(id).map_or("gone by now", |view| view.path.as_str());
+        Hold::LeftToBelow(id) | Hold::ClosedAbove(id) | Hold::RoundUnderWay(id) => {
+            let path = snapshot
+                .cgroups
+                .get(id)
+                .map_or_else(|| "gone by now".to_owned(), |view| view.path.to_string());
             format!("{hold}; cgroup {} is {path}", id.0)
         }
         _ => hold.to_string(),
@@ -82,12 +90,13 @@ pub(super) fn hold(hold: &Hold, snapshot: &Snapshot) -> String {
 mod tests {
     use super::*;
     use crate::{
-        act::Outcome,
         fake::FakeRoot,
         journal::Journal,
         sense::{self, CgroupTree, assemble},
     };
-    use swaptier_policies::{Action, Bytes, Held, Limit, Plan, Reason, Seconds, Step, plan::Basis};
+    use swaptier_policies::{
+        Action, Asker, Because, Bytes, Held, Knob, Limit, Plan, Reason, Seconds, Step, plan::Basis,
+    };
 
     #[test]
     fn steps_of_this_cgroup_are_told_with_what_came_of_them() {
@@ -96,24 +105,30 @@ mod tests {
         let dir = fake.path("state");
         std::fs::create_dir(&dir).unwrap();
         let sensed = sense::collect(fake.root(), &mut CgroupTree::default()).unwrap();
-        let snapshot = assemble(sensed, super::super::beside());
+        let snapshot =
+            assemble(sensed, super::super::beside(crate::serve::absence::Absence::NotRunning, Vec::new()));
         let (from, to) = (Limit::Max, Limit::Bytes(Bytes(8192)));
         let step = |cgroup| Step {
-            action: Action::SetSwapMax { cgroup, to },
-            policy: "p.toml".into(),
-            reason: Reason::Limit { from, to, basis: Basis::Given },
+            action: Action::Set { cgroup, knob: Knob::SwapMax, to: to.into() },
+            by: Asker::Policy("p.toml".into()),
+            reason: Reason::Differs {
+                from: from.into(),
+                to: to.into(),
+                because: Because::Limit(Basis::Given),
+            },
         };
         let hold = Hold::NothingCold { older_than: Seconds(600) };
         let plan = Plan {
             steps: vec![step(b), step(a)],
-            held: vec![Held { cgroup: a, policy: "p.toml".into(), hold }],
+            held: vec![Held { cgroup: a, by: Asker::Policy("p.toml".into()), hold }],
+            ..Plan::default()
         };
         let outcomes = [
             Outcome::Gone { path: "b".into() },
             Outcome::Set { path: "a".into(), from: "max".into(), to: "8192".into() },
         ];
-        let journal = Journal::start(&dir, Bytes(1 << 20)).unwrap();
-        journal.append(1_000, &snapshot, &plan, &outcomes, &[]);
+        let mut journal = Journal::start(&dir, Bytes(1 << 20)).unwrap();
+        journal.append(1_000, &snapshot, &plan, &outcomes, &[], &[]);
         drop(journal);
         let past = read(&dir, a).unwrap();
         let told: Vec<(u64, &str, &str)> =

@@ -10,7 +10,7 @@ use crate::cli::output::{Paint, Side, Table, Tone, or_unknown, plain};
 // Writing into a `String` cannot fail: the results of `writeln!` below are dropped.
 pub(super) fn render(said: &Explanation, paint: Paint) -> String {
     let mut text = String::new();
-    let path = if said.cgroup.is_empty() { "/" } else { &said.cgroup };
+    let path = if said.cgroup.is_root() { "/".to_owned() } else { said.cgroup.to_string() };
     let there = match (said.id, &said.policy) {
         (None, _) => "there is no such cgroup now; made at this path, it would have",
         (Some(_), _) => "has",
@@ -18,7 +18,7 @@ pub(super) fn render(said: &Explanation, paint: Paint) -> String {
     let policy =
         said.policy.as_deref().map_or("no policy".to_owned(), |policy| format!("the policy {policy}"));
     let colon = if said.id.is_none() { ":" } else { "" };
-    let line = format!("{}{colon} {there} {}", plain(path), plain(&policy));
+    let line = format!("{}{colon} {there} {}", plain(&path), plain(&policy));
     let _ = writeln!(text, "{}", paint.tone(Tone::Strong, &line));
     for contender in &said.contenders {
         let _ = writeln!(text, "  {} {}", plain(&contender.policy), plain(&contender.standing));
@@ -83,7 +83,7 @@ fn size(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::explain::{Contender, Knob, past::Done};
+    use crate::cli::explain::{Contender, KnobRow, past::Done};
     use crate::serve::status::CgroupStatus;
 
     const GOLDEN: &str = "\
@@ -108,7 +108,7 @@ also
 
     #[test]
     fn an_explanation_reads_as_the_golden_text() {
-        let knob = |file, now: &str, wanted: Option<&str>, because: &str| Knob {
+        let knob = |file, now: &str, wanted: Option<&str>, because: &str| KnobRow {
             file,
             current: Some(now.into()),
             wanted: wanted.map(str::to_owned),

@@ -3,8 +3,9 @@
 
 use serde::Serialize;
 use swaptier_common::FRAME_SLOTS;
+use swaptier_policies::path::is_below;
 
-use crate::serve::status::Status;
+use crate::serve::status::{MapState, Status};
 
 /// The slots of a host, by the map.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -29,7 +30,7 @@ pub(super) struct Slots {
 impl Slots {
     /// Of what an agent published. `None`: it has no map.
     pub(super) fn of(status: &Status, page_size: u64) -> Option<Self> {
-        if status.map.state == "absent" {
+        if status.map.state == MapState::Absent {
             return None;
         }
         let root = status.cgroups.iter().find(|row| row.path.is_empty());
@@ -59,8 +60,7 @@ impl Slots {
 
 /// Whether some row is of a cgroup above this one.
 fn has_above(status: &Status, path: &str) -> bool {
-    let is_above = |above: &str| path.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'));
-    status.cgroups.iter().any(|row| is_above(&row.path))
+    status.cgroups.iter().any(|row| is_below(path, &row.path))
 }
 
 /// How a design keeps its books: bytes of kernel memory for each …
@@ -134,7 +134,7 @@ mod tests {
         Status {
             // 1 GiB of swap, 3 clusters in use.
             host: HostStatus { swap_total_bytes: 1 << 30, ..HostStatus::default() },
-            map: MapStatus { state: "exact".into(), used_bytes: 3 * 4096, ..MapStatus::default() },
+            map: MapStatus { state: MapState::Exact, used_bytes: 3 * 4096, ..MapStatus::default() },
             cgroups,
             ..Status::default()
         }
@@ -148,7 +148,7 @@ mod tests {
         let with_root = [vec![row("", 1001, 101)], below].concat();
         assert_eq!((of(with_root.clone()).zswap, of(with_root).phys), (1001, 101));
         let mut absent = status(Vec::new());
-        absent.map.state = "absent".into();
+        absent.map.state = MapState::Absent;
         assert_eq!(Slots::of(&absent, 4096), None);
     }
 

@@ -12,12 +12,16 @@ use swaptier_policies::Bytes;
 
 use self::designs::{Cost, DESIGNS, Slots, cost};
 use super::{
-    exit::{Exit, Failure, Result},
     output::{Paint, Side, Table, say, say_json},
     replay::{Moment, of_recording, utc},
     status,
 };
-use crate::{recording::Recording, root::Root, serve::status::Status};
+use crate::{
+    exit::{Exit, Failure, Result},
+    recording::Recording,
+    root::Root,
+    serve::status::Status,
+};
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
@@ -73,9 +77,11 @@ pub(super) fn run(root: &Root, args: &Args) -> Result {
 }
 
 fn of_agent(root: &Root) -> std::result::Result<(Status, u64, String), Failure> {
-    let missing = "no agent is running, and only its map knows the slots: start `swaptier agent`, or give a recording with \
-                   --from";
-    let status = status::of_agent(root)?.ok_or_else(|| Failure::say(Exit::Failed, missing))?;
+    let status = status::of_agent(root)?.map_err(|absence| {
+        let what = "and only its map knows the slots";
+        let text = format!("{absence}, {what}: {}, or give a recording with --from", absence.remedy());
+        Failure::say(Exit::Failed, text)
+    })?;
     Ok((status, rustix::param::page_size() as u64, "agent".to_owned()))
 }
 

@@ -4,6 +4,8 @@
 //! The agent is asked and not listened to: only it knows what is decided, and its recorder is bounded and waits for
 //! nobody. It is asked again and again for a little more time, so that a command that is killed ends the recording too.
 
+#![expect(clippy::disallowed_methods, reason = "a folder that is named on the command line")]
+
 mod alone;
 
 use std::{
@@ -15,13 +17,10 @@ use std::{
 use swaptier_policies::{Bytes, Seconds};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{
-    exit::{Exit, Failure, Result},
-    output::say,
-    settings,
-};
+use super::{output::say, settings};
 use crate::{
     config::{Config, LEAST_FILE, MOST_FILE},
+    exit::{Exit, Failure, Result},
     recording::Limits,
     root::Root,
     serve::{
@@ -145,6 +144,7 @@ async fn of_agent(root: &Root, args: &Args, first: &Progress) -> Result {
 
 /// Asks for so much more time; none: for no more. `None`: there is no agent.
 fn renew(root: &Root, lease: Duration) -> std::result::Result<Option<Progress>, Failure> {
+    let asked = SystemTime::now();
     match client::ask(root, Ask::Record { seconds: lease.as_secs() }, PATIENCE) {
         Ok(None) => Ok(None),
         Ok(Some(Answer::Recording { folder, frames, bytes, dropped })) => {
@@ -155,7 +155,7 @@ fn renew(root: &Root, lease: Duration) -> std::result::Result<Option<Progress>, 
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             Err(Failure::say(Exit::NotPermitted, "the agent records for root only: run this as root"))
         }
-        Err(error) => Err(Failure::say(Exit::Failed, format!("asking the agent: {error}"))),
+        Err(error) => Err(super::status::failed(&error, asked)),
     }
 }
 

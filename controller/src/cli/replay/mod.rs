@@ -3,6 +3,8 @@
 //!
 //! The deciding is `recording/replay`'s, the printing `text`'s; `time` reads the times of the command line.
 
+#![expect(clippy::disallowed_methods, reason = "a file that is named on the command line")]
+
 mod json;
 mod text;
 mod time;
@@ -11,10 +13,8 @@ use std::{fs, path::PathBuf};
 
 use swaptier_policies::{PolicySet, SourceFile};
 
-use super::{
-    exit::{Exit, Failure, Result},
-    output::{Paint, say, say_json},
-};
+use super::output::{Paint, say, say_json};
+use crate::exit::{Exit, Failure, Result};
 use crate::recording::{
     Loss, Recording, RecordingError,
     replay::{Replay, Report},
@@ -122,7 +122,7 @@ fn other(paths: &[PathBuf]) -> std::result::Result<Option<PolicySet>, Failure> {
         let name = path.display().to_string();
         let text = fs::read_to_string(path);
         let text = text.map_err(|error| Failure::say(Exit::Failed, format!("{name}: {error}")))?;
-        files.push(SourceFile { name, text });
+        files.push(SourceFile::text(name, text));
     }
     let set = PolicySet::load(&files).map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();

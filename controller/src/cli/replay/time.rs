@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use swaptier_policies::Seconds;
 
+use crate::text::clock;
+
 /// A moment of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Moment {
@@ -77,8 +79,7 @@ pub(in crate::cli) fn utc(unix_ms: u64) -> String {
     let day = of_year - (153 * month + 2) / 5 + 1;
     let (year, month) =
         if month < 10 { (era * 400 + year, month + 3) } else { (era * 400 + year + 1, month - 9) };
-    let clock = seconds % 86_400;
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", clock / 3600, clock / 60 % 60, clock % 60)
+    format!("{year:04}-{month:02}-{day:02} {}", clock(seconds))
 }
 
 #[cfg(test)]

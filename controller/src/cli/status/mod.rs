@@ -6,15 +6,17 @@
 pub(super) mod from_files;
 mod text;
 
-use std::{io::Write as _, time::Duration};
-
-use super::{
-    exit::{Exit, Failure, Result},
-    output::{Paint, die_quietly_on_a_closed_pipe, say, say_json},
+use std::{
+    io::Write as _,
+    time::{Duration, SystemTime},
 };
+
+use super::output::{Paint, die_quietly_on_a_closed_pipe, say, say_json};
 use crate::{
+    exit::{Exit, Failure, Result},
     root::Root,
     serve::{
+        absence::Absence,
         client::{self, Connection},
         protocol::{self, Answer, Ask},
         status::Status,
@@ -43,34 +45,51 @@ pub(super) fn run(root: &Root, args: &Args) -> Result {
     if args.follow {
         return follow(root);
     }
-    let status = match of_agent(root)? {
-        Some(mut status) if args.all => {
+    let rows = if args.all { Rows::All } else { Rows::Concerned };
+    let (status, exit) = match of_agent(root)? {
+        Ok(mut status) if args.all => {
             // The agent publishes what concerns it; the others are as their files say.
-            add_others(&mut status, from_files::status(root, Rows::All)?);
-            status
+            add_others(&mut status, from_files::status(root, rows, Absence::NotRunning)?);
+            (status, Exit::Done)
         }
-        Some(status) => status,
-        None => from_files::status(root, if args.all { Rows::All } else { Rows::Concerned })?,
+        Ok(status) => (status, Exit::Done),
+        Err(absence) => {
+            if absence != Absence::NotRunning {
+                eprintln!("swaptier: {absence}: {}", absence.remedy());
+            }
+            (from_files::status(root, rows, absence)?, exit_of(absence))
+        }
     };
     if args.json {
         say_json(&status)?;
     } else {
         say(&text::render(&status, rustix::param::page_size() as u64, Paint::of_stdout()))?;
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
-/// Longer than any tick: one with rounds of write-back takes as long as they do.
-const TICK: Duration = Duration::from_secs(1200);
+/// How a command ends that has shown the files in the place of what the agent knows.
+pub(super) fn exit_of(absence: Absence) -> Exit {
+    match absence {
+        Absence::NotRunning => Exit::Done,
+        Absence::Silent(_) => Exit::Failed,
+        Absence::NotAllowed => Exit::NotPermitted,
+    }
+}
+
+/// Longer than any tick takes, from one to the next: an agent that publishes nothing for so long hangs.
+const TICK: Duration = Duration::from_secs(120);
 
 fn follow(root: &Root) -> Result {
-    let Some(mut agent) = Connection::open(root).map_err(|error| failed(&error))? else {
+    let asked = SystemTime::now();
+    let Some(mut agent) = Connection::open(root).map_err(|error| failed(&error, asked))? else {
         return Err(Failure::say(Exit::Failed, "no agent is running: there is nothing to follow"));
     };
     die_quietly_on_a_closed_pipe();
     let last = u64::MAX;
     agent.send(Ask::Subscribe { interval_ms: 0, detail: None, events_since: last })?;
     loop {
+        let asked = SystemTime::now();
         match agent.receive(TICK) {
             Ok(Answer::Status(status)) => {
                 let mut out = std::io::stdout().lock();
@@ -81,27 +100,33 @@ fn follow(root: &Root) -> Result {
                 return Err(Failure::say(Exit::from_number(exit), message));
             }
             Ok(_) => {}
-            Err(error) => return Err(failed(&error)),
+            Err(error) => return Err(failed(&error, asked)),
         }
     }
 }
 
-/// Why the agent could not be asked.
-pub(super) fn failed(error: &std::io::Error) -> Failure {
-    if error.kind() == std::io::ErrorKind::PermissionDenied {
-        let message = "the agent speaks to root, and to the group of `[socket] group` in swaptier.toml";
-        return Failure::say(Exit::NotPermitted, message);
+/// Why the agent could not be asked, at `asked`.
+pub(super) fn failed(error: &std::io::Error, asked: SystemTime) -> Failure {
+    match Absence::of(error, asked) {
+        Some(absence @ Absence::NotAllowed) => {
+            Failure::say(Exit::NotPermitted, format!("the agent {}", &absence.remedy()[3..]))
+        }
+        Some(absence) => Failure::say(Exit::Failed, format!("{absence}: {}", absence.remedy())),
+        None => Failure::say(Exit::Failed, format!("asking the agent: {error}")),
     }
-    Failure::say(Exit::Failed, format!("asking the agent: {error}"))
 }
 
-/// What the agent has published; `None` when none is running.
-pub(super) fn of_agent(root: &Root) -> std::result::Result<Option<Status>, Failure> {
+/// What the agent has published, or why nothing is heard of it.
+pub(super) fn of_agent(root: &Root) -> std::result::Result<std::result::Result<Status, Absence>, Failure> {
+    let asked = SystemTime::now();
     match client::ask(root, Ask::Status, PATIENCE) {
-        Ok(None) => Ok(None),
-        Ok(Some(Answer::Status(status))) => Ok(Some(*status)),
+        Ok(None) => Ok(Err(Absence::NotRunning)),
+        Ok(Some(Answer::Status(status))) => Ok(Ok(*status)),
         Ok(Some(Answer::Refused { exit, message })) => Err(Failure::say(Exit::from_number(exit), message)),
         Ok(Some(other)) => Err(Failure::say(Exit::Failed, format!("an answer to something else: {other:?}"))),
-        Err(error) => Err(failed(&error)),
+        Err(error) => match Absence::of(&error, asked) {
+            Some(absence) => Ok(Err(absence)),
+            None => Err(failed(&error, asked)),
+        },
     }
 }

@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use swaptier_policies::{Bytes, Seconds};
+use swaptier_policies::{Bytes, Knob, Seconds};
 
 use crate::{
     cli::output::{Paint, Side, Table, Tone, UNKNOWN, or_unknown, plain},
-    serve::status::{CgroupStatus, HostStatus, MapStatus, PoolStatus, Status},
+    serve::{
+        figures::{Figure, Unit, cgroup as figure},
+        status::{CgroupStatus, HostStatus, MapState, MapStatus, PoolStatus, Status},
+    },
 };
 
 /// How many rounds are shown.
@@ -18,6 +21,10 @@ pub(super) fn render(status: &Status, page: u64, paint: Paint) -> String {
     let mut text = String::new();
     for (name, line) in head(status) {
         line_of(&mut text, paint, name, &line);
+    }
+    if let Some(why) = &status.agent.blind {
+        let ticks = counted(status.agent.blind_ticks, "tick", "ticks");
+        line_of(&mut text, paint, "blind", &plain(&format!("{ticks} saw nothing, the last one too: {why}")));
     }
     for lost in &status.agent.lost {
         line_of(&mut text, paint, "lost", &plain(lost));
@@ -31,7 +38,7 @@ pub(super) fn render(status: &Status, page: u64, paint: Paint) -> String {
 
 // Writing into a `String` cannot fail: the results of `writeln!` below are dropped.
 fn line_of(text: &mut String, paint: Paint, name: &str, line: &str) {
-    let tone = if name == "lost" { Tone::Care } else { Tone::Strong };
+    let tone = if matches!(name, "lost" | "blind") { Tone::Care } else { Tone::Strong };
     let _ = writeln!(text, "{}  {line}", paint.tone(tone, &format!("{name:<6}")));
 }
 
@@ -43,7 +50,8 @@ fn agent(status: &Status) -> String {
     let agent = &status.agent;
     let policies = counted(agent.policies as u64, "policy", "policies");
     if !agent.running {
-        return format!("not running; {policies} in force");
+        let absent = agent.absent.as_deref().unwrap_or("not running");
+        return format!("{}; {policies} in force", plain(absent));
     }
     let writes = match (&agent.dialect, &agent.no_dialect) {
         (Some(dialect), _) => format!("writes back by {dialect}"),
@@ -73,13 +81,13 @@ fn host(host: &HostStatus) -> String {
 const WITHOUT_MAP: &str = "; no policy writes back, and `swaptier writeback` only without --older-than";
 
 fn map(map: &MapStatus, is_agent_running: bool) -> String {
-    if map.state == "absent" {
+    if map.state == MapState::Absent {
         let reason = plain(map.reason.as_deref().unwrap_or("no reason given"));
         return format!("absent: {reason}{}", if is_agent_running { WITHOUT_MAP } else { "" });
     }
     format!(
         "{}: {} in {}, drift {} against the kernel, {} missed, {} skipped",
-        plain(&map.state),
+        map.state,
         Bytes(map.locked_bytes),
         counted(map.chunks, "chunk", "chunks"),
         counted_signed(map.drift_pages),
@@ -132,25 +140,29 @@ fn areas(text: &mut String, status: &Status, page: u64, paint: Paint) {
 }
 
 fn cgroups(text: &mut String, status: &Status, page: u64, paint: Paint) {
-    let left = |title| (title, Side::Left);
-    let right = |title| (title, Side::Right);
-    let mut table = Table::new([
+    let left = |title: &str| (title.to_owned(), Side::Left);
+    let right = |title: &str| (title.to_owned(), Side::Right);
+    let of = |figure: Figure<CgroupStatus>| (figure.label(), Side::Right);
+    let mut columns = [
         left("CGROUP"),
         left("POLICY"),
-        right("RAM"),
-        right("ZSWAP"),
-        right("COMPRESSED"),
+        of(figure::RAM),
+        of(figure::ZSWAP),
+        of(figure::COMPRESSED),
         right("RATIO"),
-        right("DISK"),
-        right("ZERO"),
-        right("UNKNOWN"),
+        of(figure::DISK),
+        of(figure::ZERO),
+        of(figure::UNKNOWN),
         right("COLD"),
-        right("OLDEST"),
+        of(figure::OLDEST),
         right("WRITTEN BACK"),
-        right("SWAP.MAX"),
-        right("ZSWAP.MAX"),
-        right("WRITEBACK"),
-    ]);
+    ]
+    .into_iter();
+    let title = |knob: Knob| knob.file().trim_start_matches("memory.").to_uppercase();
+    let mut knobs = Knob::ALL.into_iter().map(|knob| (title(knob), Side::Right));
+    let titles: [_; COLUMNS] =
+        std::array::from_fn(|_| columns.next().or_else(|| knobs.next()).unwrap_or_else(|| right("")));
+    let mut table = Table::new(titles);
     for cgroup in &status.cgroups {
         table.row(row(cgroup, page));
     }
@@ -164,9 +176,18 @@ fn cgroups(text: &mut String, status: &Status, page: u64, paint: Paint) {
     );
 }
 
-fn row(cgroup: &CgroupStatus, page: u64) -> [String; 15] {
+/// Columns of a cgroup: what it has, and the files that policies set.
+const COLUMNS: usize = 12 + Knob::ALL.len();
+
+fn row(cgroup: &CgroupStatus, page: u64) -> [String; COLUMNS] {
     let pages = |pages: Option<u64>| or_unknown(pages.map(|pages| Bytes(pages.saturating_mul(page))));
-    let bytes = |bytes: Option<u64>| or_unknown(bytes.map(Bytes));
+    let shown = |figure: Figure<CgroupStatus>| {
+        let number = figure.shown(cgroup, page).map(|number| number as u64);
+        match figure.unit {
+            Unit::Seconds => or_unknown(number.map(Seconds)),
+            _ => or_unknown(number.map(Bytes)),
+        }
+    };
     let zswap = cgroup.zswap_pages.map(|pages| pages.saturating_mul(page));
     let cold = match (cgroup.cold_pages, cgroup.older_than_seconds) {
         (Some(_), Some(age)) => format!("{} >= {}", pages(cgroup.cold_pages), Seconds(age)),
@@ -174,23 +195,24 @@ fn row(cgroup: &CgroupStatus, page: u64) -> [String; 15] {
     };
     // The root is the empty path.
     let path = if cgroup.path.is_empty() { "/" } else { &cgroup.path };
-    [
+    let cells = [
         path.to_owned(),
         or_unknown(cgroup.policy.as_deref()),
-        bytes(cgroup.memory_current_bytes),
-        bytes(zswap),
-        bytes(cgroup.zswap_compressed_bytes),
+        shown(figure::RAM),
+        shown(figure::ZSWAP),
+        shown(figure::COMPRESSED),
         ratio(zswap, cgroup.zswap_compressed_bytes),
-        pages(cgroup.phys_pages),
-        pages(cgroup.zero_pages),
+        shown(figure::DISK),
+        shown(figure::ZERO),
         pages(cgroup.unknown_pages.filter(|pages| *pages > 0)),
         cold,
-        or_unknown(cgroup.oldest_seconds.map(Seconds)),
+        shown(figure::OLDEST),
         pages(cgroup.written_back_pages),
-        or_unknown(cgroup.swap_max.as_deref().map(limit)),
-        or_unknown(cgroup.zswap_max.as_deref().map(limit)),
-        or_unknown(cgroup.zswap_writeback.map(u8::from)),
-    ]
+    ];
+    let mut cells = cells.into_iter();
+    let told = |knob| cgroup.settings.get(knob).filter(|_| cgroup.settings.is_telling(knob));
+    let mut knobs = Knob::ALL.into_iter().map(|knob| or_unknown(told(knob)));
+    std::array::from_fn(|_| cells.next().or_else(|| knobs.next()).unwrap_or_default())
 }
 
 fn rounds(text: &mut String, status: &Status, page: u64, paint: Paint) {
@@ -252,11 +274,6 @@ fn held(text: &mut String, status: &Status, paint: Paint) {
     }
 }
 
-/// A limit as the kernel says it, for people.
-fn limit(text: &str) -> String {
-    text.parse().map_or_else(|_| text.to_owned(), |bytes| Bytes(bytes).to_string())
-}
-
 /// How many original bytes are in one compressed byte, to the tenth.
 fn ratio(original: Option<u64>, compressed: Option<u64>) -> String {
     match (original, compressed) {
@@ -280,6 +297,7 @@ fn counted_signed(pages: i64) -> String {
 mod tests {
     use super::*;
     use crate::serve::status::{AgentStatus, HeldStatus};
+    use swaptier_policies::{Limit, Settings};
 
     fn cold() -> CgroupStatus {
         CgroupStatus {
@@ -297,9 +315,9 @@ mod tests {
             older_than_seconds: Some(5),
             oldest_seconds: Some(75),
             written_back_pages: Some(512),
-            swap_max: Some("max".into()),
-            zswap_max: Some("268435456".into()),
-            zswap_writeback: Some(false),
+            settings: Settings::fresh()
+                .with(Knob::ZswapMax, Limit::Bytes(Bytes(256 << 20)))
+                .with(Knob::ZswapWriteback, false),
             ..CgroupStatus::default()
         }
     }
@@ -324,7 +342,7 @@ mod tests {
             ..HostStatus::default()
         };
         let map = MapStatus {
-            state: "exact".into(),
+            state: MapState::Exact,
             chunks: 1,
             locked_bytes: 256 << 10,
             recursion_misses: 3,
@@ -357,8 +375,8 @@ agent   process 812, tick 42 (3.1 ms), 2 policies, writes back by worker
 host    1.0 GiB RAM; zswap holds 36.0 MiB in 8.0 MiB compressed (4.5x), limit 200.0 MiB; 40.0 MiB of 1.0 GiB swap slots in use
 map     exact: 256.0 KiB in 1 chunk, drift 0 pages against the kernel, 0 events missed, 3 runs skipped
 
-CGROUP           POLICY               RAM     ZSWAP  COMPRESSED  RATIO     DISK  ZERO            COLD  OLDEST  WRITTEN BACK  SWAP.MAX  ZSWAP.MAX  WRITEBACK
-demo.slice/cold  demo-cold.toml  20.0 MiB  32.0 MiB     8.0 MiB   4.0x  2.0 MiB   0 B  24.0 MiB >= 5s  1m 15s       2.0 MiB       max  256.0 MiB          0
+CGROUP           POLICY               RAM     ZSWAP  COMPRESSED  RATIO     DISK  ZERO            COLD  OLDEST  WRITTEN BACK  SWAP.MAX  ZSWAP.MAX  ZSWAP.WRITEBACK
+demo.slice/cold  demo-cold.toml  20.0 MiB  32.0 MiB     8.0 MiB   4.0x  2.0 MiB   0 B  24.0 MiB >= 5s  1m 15s       2.0 MiB       max  256.0 MiB                0
 pages count as original bytes, subtrees included; COLD is in zswap for as long as the policy asks
 
 ROUND OF         BY        ASKED  WRITTEN  PAGES       AGES  SIBLINGS  FROM LRU    TIME  ENDED
@@ -389,7 +407,7 @@ demo.slice/hot: no page has been in zswap for 10m (demo-hot.toml)
         let mut status = status();
         status.agent = AgentStatus { lost: vec!["no agent is running".into()], ..AgentStatus::default() };
         status.map =
-            MapStatus { state: "absent".into(), reason: Some("no agent".into()), ..MapStatus::default() };
+            MapStatus { state: MapState::Absent, reason: Some("no agent".into()), ..MapStatus::default() };
         let text = render(&status, 4096, Paint::NONE);
         assert!(text.starts_with("agent   not running; 0 policies in force\n"), "{text}");
         assert!(text.contains("map     absent: no agent\nlost    no agent is running\n"), "{text}");
@@ -399,7 +417,7 @@ demo.slice/hot: no page has been in zswap for 10m (demo-hot.toml)
     fn an_agent_without_a_map_says_what_that_costs() {
         let mut status = status();
         status.map =
-            MapStatus { state: "absent".into(), reason: Some("--no-bpf".into()), ..MapStatus::default() };
+            MapStatus { state: MapState::Absent, reason: Some("--no-bpf".into()), ..MapStatus::default() };
         let text = render(&status, 4096, Paint::NONE);
         assert!(text.contains("map     absent: --no-bpf; no policy writes back"), "{text}");
     }

@@ -186,6 +186,7 @@ const HOOKS: [Hook; 15] = [
         ways: &[
             way("swap_writepage_device", "__swap_writepage", At::Entry, folio_first),
             way("swap_writepage_device_second", "__swap_writepage", At::Entry, folio_second),
+            way("swap_writepage_device_second", "__swap_writeout", At::Entry, folio_second),
         ],
     },
     Hook {
@@ -288,7 +289,8 @@ pub fn cover(facts: &Facts, has_trees: bool, preemption: Preemption) -> Result<C
         }
     }
     if !has_trees {
-        coverage.lost.push("a page whose storing in zswap was missed is taken for one of zeroes".to_owned());
+        let loss = "pages that were in zswap before the agent have no age, and one whose storing was missed is taken for one of zeroes";
+        coverage.lost.push(loss.to_owned());
     }
     if timing(facts).is_none() {
         coverage.lost.push("how long swap-ins take cannot be measured".to_owned());

@@ -1,9 +1,9 @@
 //! Walking the words of the shadow map: how much of each cgroup is where, and how long it has been there. Pure.
 //!
-//! The map is walked every tick, all of it, so the walk is made to run as fast as the words come out of memory. It
-//! has two ways with the same result: `plain` for every processor, `x86` for those with AVX2 or AVX-512. Both put
-//! what they see into a `table`, which keeps a row of sums per owner; an [`OwnerScan`] is read out of a row only when
-//! it is asked for. How fast it is, is measured by `cargo xtask bench scan`.
+//! A walk reads all of the map, so it is made to run as fast as the words come out of memory. There are two ways with
+//! the same result: `plain` for every processor, `x86` for those with AVX2. Both put what they see into a `table`, which
+//! keeps a row of sums per owner; an [`OwnerScan`] is read out of a row only when it is asked for. How fast they are is
+//! measured by `cargo xtask bench scan`.
 
 mod plain;
 mod table;
@@ -69,20 +69,16 @@ pub enum Way {
     /// Eight words at a time.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// Sixteen words at a time.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
 }
 
 impl Way {
     /// The ways of this processor, the fastest first.
     pub fn all() -> Vec<Way> {
         #[cfg(target_arch = "x86_64")]
-        let mut ways = x86::ways();
-        #[cfg(not(target_arch = "x86_64"))]
-        let mut ways = Vec::new();
-        ways.push(Way::Plain);
-        ways
+        if x86::can_walk() {
+            return vec![Way::Avx2, Way::Plain];
+        }
+        vec![Way::Plain]
     }
 }
 
@@ -122,7 +118,7 @@ impl Scan {
             match self.way {
                 Way::Plain => plain::walk(&mut self.table, part),
                 #[cfg(target_arch = "x86_64")]
-                Way::Avx2 | Way::Avx512 => x86::walk(self.way, &mut self.table, &mut self.desk, part),
+                Way::Avx2 => x86::walk(&mut self.table, &mut self.desk, part),
             }
         }
     }
@@ -130,6 +126,11 @@ impl Scan {
     /// What the owner with this index has in swap; all zero if nothing.
     pub fn owner(&self, index: u16) -> OwnerScan {
         self.table.owner(index)
+    }
+
+    /// What is in all slots that were walked, whoever owns them.
+    pub fn total(&self) -> OwnerScan {
+        self.table.total()
     }
 
     /// Slots in use whose owner has no counters: they are in no cgroup's sums.

@@ -211,11 +211,18 @@ impl Table {
 
     pub(super) fn owner(&self, index: u16) -> OwnerScan {
         let row = u32::from(index);
+        if row < self.owners { self.read(row) } else { OwnerScan::default() }
+    }
+
+    /// All slots, whoever owns them.
+    pub(super) fn total(&self) -> OwnerScan {
+        (0..=self.owners).fold(OwnerScan::default(), |sum, row| sum.plus(&self.read(row)))
+    }
+
+    fn read(&self, row: u32) -> OwnerScan {
         let mut scan = OwnerScan::default();
-        if row >= self.owners {
-            return scan;
-        }
-        let cold_after = self.cold_after[row as usize];
+        // Nobody asks for an age of those whose owner has no row.
+        let cold_after = self.cold_after.get(row as usize).copied().unwrap_or(NEVER);
         for (column, start) in (0..).zip(&self.starts) {
             let (pages, bytes) = self.column(row, column);
             scan.slots[State::Zswap as usize] += pages;
@@ -226,7 +233,7 @@ impl Table {
                 scan.cold_bytes += bytes;
             }
         }
-        if let Some(cold) = &self.cold {
+        if let Some(cold) = self.cold.as_ref().filter(|_| row < self.owners) {
             (scan.cold_pages, scan.cold_bytes) = total(row as usize, cold, &self.spilled_cold);
         }
         for state in [1, 3, 4, 5, 6, 7] {

@@ -72,6 +72,7 @@ fn scan(words: &[Word], owners: usize, now: u64, cold_after: impl Fn(u16) -> Opt
             );
         }
         assert_eq!(other.strays(), plain.strays(), "{:?}", other.way);
+        assert_eq!(other.total(), plain.total(), "{:?}", other.way);
     }
     scans.into_iter().next().unwrap()
 }
@@ -101,6 +102,28 @@ fn each_slot_is_counted_once_and_for_its_owner() {
     assert_eq!((one.zswap_age[6], one.zswap_age[4]), (1, 1));
     let two = seen.owner(2);
     assert_eq!((two.slots(State::Zswap), two.cold_pages), (1, 0), "nobody asked for an age there");
+}
+
+/// As an area is walked: with one row for all, or with one for each owner.
+#[test]
+fn all_owners_together_are_the_same_with_a_row_for_each_and_with_one() {
+    let slot = |n: u64| {
+        let state = [State::Free, State::Folio, State::Zswap, State::Zero, State::Phys, State::Unknown];
+        let word = Word::new(state[(n * 7 % 6) as usize], n % 4_097, (n % 11) as u16, n % 100);
+        if n.is_multiple_of(3) { word.with(WRITTEN_BACK) } else { word }
+    };
+    let words: Vec<Word> = (0..3_000).map(slot).collect();
+    let (of_each, of_all) = (small(&words).total(), scan(&words, 0, 100, |_| None).total());
+    // What is in use, by hand: 500 of each state.
+    assert_eq!(of_all.slots, [0, 500, 500, 500, 500, 500]);
+    let written_back = words.iter().filter(|word| word.state() == State::Phys && word.has(WRITTEN_BACK));
+    assert_eq!(of_all.written_back, written_back.count() as u64);
+    let bytes = |word: &Word| if word.state() == State::Zswap { word.length() } else { 0 };
+    assert_eq!(of_all.zswap_bytes, words.iter().map(bytes).sum::<u64>());
+    assert_eq!(
+        (of_each.slots, of_each.zswap_bytes, of_each.zswap_age, of_each.written_back, of_each.oldest),
+        (of_all.slots, of_all.zswap_bytes, of_all.zswap_age, of_all.written_back, of_all.oldest)
+    );
 }
 
 #[test]

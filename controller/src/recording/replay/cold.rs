@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use swaptier_policies::{Bytes, CgroupId, CgroupView, Cold, Pages, Policy, PolicySet, Seconds, Snapshot};
 
-use crate::{recording::Frame, serve::detail::bucket_start};
+use crate::{recording::Frame, serve::histogram::bucket_start};
 
 /// Whose policy's age counts for which cgroups: cgroup with the policy → the age, and all cgroups that it counts for.
 type Asked = BTreeMap<CgroupId, (Seconds, BTreeSet<CgroupId>)>;

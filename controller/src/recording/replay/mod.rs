@@ -5,7 +5,7 @@
 //!
 //! Properties
 //! - A recording decides again to the same plans: what a decision rests on is in its frame and in the history, and the
-//!   history moves on by what was written, as it did in the agent.
+//!   history moves on by what was begun and what was written, as it did in the agent.
 //! - Where frames are missing, the history is unknown until the next key frame, and no decision is called the same.
 //! - The recorded world does not react to what another policy would have done: limits it would have set are as they
 //!   were, and pages it would have written back are cold again at the next decision.
@@ -13,7 +13,7 @@
 mod cold;
 mod other;
 
-use swaptier_policies::{History, Plan, PolicySet, decide};
+use swaptier_policies::{Plan, PolicySet, Session};
 
 pub use other::{Kind, Other, Side, Tally};
 
@@ -63,8 +63,8 @@ pub struct Difference {
 pub struct Replay<'a> {
     other: Option<&'a PolicySet>,
     report: Report,
-    /// What the decisions remember; `None` after a gap.
-    history: Option<History>,
+    /// Who decides; `None` after a gap.
+    session: Option<Session>,
     last_tick: Option<u64>,
     /// The policies in force, and what they were compiled from.
     recorded: Option<(Vec<(String, String)>, PolicySet)>,
@@ -74,7 +74,7 @@ impl<'a> Replay<'a> {
     /// Decides again; also by `other` policies, if they are given.
     pub fn new(other: Option<&'a PolicySet>) -> Self {
         let report = Report { other: other.map(|_| Other::default()), ..Report::default() };
-        Self { other, report, history: None, last_tick: None, recorded: None }
+        Self { other, report, session: None, last_tick: None, recorded: None }
     }
 
     /// Takes a frame that only leads up to those that are wanted.
@@ -93,38 +93,39 @@ impl<'a> Replay<'a> {
             self.report.decisions += 1;
             self.report.unproven += 1;
         }
-        (self.history, self.last_tick) = (None, None);
+        (self.session, self.last_tick) = (None, None);
     }
 
     /// Takes the next frame.
     pub fn frame(&mut self, number: usize, frame: &Frame, terms: &Terms) {
         self.report.frames += 1;
         if self.last_tick.is_none_or(|last| last + 1 != frame.tick) {
-            self.history = None;
+            self.session = None;
         }
         self.last_tick = Some(frame.tick);
         if let Some(recorded) = &frame.history {
-            if self.history.as_ref().is_some_and(|history| history != recorded) {
+            if self.session.as_ref().is_some_and(|session| session.history() != recorded) {
                 self.report.histories += 1;
             }
-            self.history = Some(recorded.clone());
+            self.session = Some(Session::of(recorded.clone()));
         }
-        if let Some(history) = &mut self.history {
-            // As the agent does in every tick; what it tells was told then.
-            let _told = history.watch(&frame.snapshot);
+        // What it tells was told then.
+        let turn = self.session.as_mut().map(|session| session.turn(&frame.snapshot, &frame.ended));
+        if let Some(tally) = &mut self.report.other {
+            tally.turn(frame);
         }
         let Some(decision) = &frame.decision else { return };
         self.report.decisions += 1;
         let Some(policies) = self.policies(terms) else { return };
-        let Some(history) = &mut self.history else {
+        let (Some(session), Some(turn)) = (&mut self.session, turn) else {
             self.report.unproven += 1;
             return;
         };
         if let (Some(other), Some(tally)) = (self.other, &mut self.report.other) {
-            tally.decide(frame, decision, &policies, other, history);
+            tally.decide(frame, decision, &policies, other, session.history());
         }
-        let now = decide(&frame.snapshot, &policies, history);
-        decision.book(history, &frame.snapshot);
+        let (now, made) = session.decide(turn, &frame.snapshot, &policies);
+        session.done(made, decision, frame.snapshot.at);
         if now == decision.plan {
             self.report.same += 1;
         } else {
@@ -148,7 +149,7 @@ impl<'a> Replay<'a> {
             _ => match terms.policy_set() {
                 Ok(set) => Some(set),
                 Err(faults) => {
-                    self.history = None;
+                    self.session = None;
                     self.report.unproven += 1;
                     self.report.refused = faults.iter().map(ToString::to_string).collect();
                     None
@@ -158,9 +159,10 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// Two plans for the same snapshot, as the lines that are only in one of them.
+/// Two plans for the same snapshot, with what they want, as the lines that are only in one of them.
 fn difference(number: usize, frame: &Frame, recorded: &Plan, now: &Plan) -> Difference {
-    let (recorded, now) = (recorded.describe(&frame.snapshot), now.describe(&frame.snapshot));
+    let lines = |plan: &Plan| plan.describe(&frame.snapshot) + &plan.wants.describe(&frame.snapshot);
+    let (recorded, now) = (lines(recorded), lines(now));
     let only = |these: &str, those: &str| -> Vec<String> {
         these.lines().filter(|line| !those.lines().any(|it| it == *line)).map(str::to_owned).collect()
     };

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use swaptier_policies::{Action, CgroupId, History, Limit, Pages, Plan, PolicySet, Snapshot, Step, decide};
+use swaptier_policies::{
+    Action, CgroupId, Decision, Ended, FilePath, History, Outcome, Pages, Plan, PolicySet, RoundReport,
+    Session, Settled, Snapshot, Step, Turn,
+};
 
 use super::cold;
-use crate::{
-    act::Outcome,
-    recording::{Decision, Frame},
-};
+use crate::recording::Frame;
 
 /// What one side did to one cgroup.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -66,8 +66,10 @@ pub struct Other {
     pub same_steps: u64,
     /// Decisions compared.
     pub decisions: u64,
-    /// What the other policies' decisions remember.
-    history: Option<History>,
+    /// Who decides by the other policies.
+    session: Option<Session>,
+    /// The tick that is to be decided.
+    turn: Option<Turn>,
 }
 
 impl Other {
@@ -82,19 +84,36 @@ impl Other {
         history: &History,
     ) {
         let (snapshot, by_buckets) = cold::under(frame, recorded, other);
-        let own = self.history.get_or_insert_with(|| history.clone());
-        let plan = decide(&snapshot, other, own);
-        for step in &plan.steps {
-            if let Action::Writeback { cgroup, pages, .. } = step.action {
-                own.spent(cgroup, as_done(step, done).unwrap_or(pages), snapshot.at);
-            }
-        }
+        let session = self.session.get_or_insert_with(|| Session::of(history.clone()));
+        let turn = self.turn.take().unwrap_or_else(|| session.turn(&snapshot, &[]));
+        let (plan, made) = session.decide(turn, &snapshot, other);
+        let outcomes = plan.steps.iter().map(|step| supposed(step, done)).collect();
+        let supposed = Decision { plan, outcomes };
+        session.done(made, &supposed, snapshot.at);
+        let plan = supposed.plan;
         self.decisions += 1;
         let actions = |plan: &Plan| plan.steps.iter().map(|step| step.action).collect::<Vec<_>>();
         self.same_steps += u64::from(actions(&plan) == actions(&done.plan));
         self.count(&snapshot, &done.plan, &done.outcomes, |side| &mut side.done);
         self.count(&snapshot, &plan, &[], |side| &mut side.would);
         self.mark(&by_buckets);
+    }
+
+    /// Takes in a tick: of the rounds that ended those that the other policies asked for just so ended like this.
+    pub(super) fn turn(&mut self, frame: &Frame) {
+        if let Some(session) = &mut self.session {
+            let is_own = |ended: &&Settled| session.history().is_under_way(ended.step.action.cgroup());
+            let own: Vec<_> = frame.ended.iter().filter(is_own).cloned().collect();
+            self.turn = Some(session.turn(&frame.snapshot, &own));
+        }
+        for ended in &frame.ended {
+            let side = self.cgroups.get_mut(&ended.step.action.cgroup());
+            if let (Outcome::WroteBack { written, .. } | Outcome::BrokenOff { written, .. }, Some(side)) =
+                (&ended.outcome, side)
+            {
+                side.done.wrote(*written);
+            }
+        }
     }
 
     fn count(
@@ -106,7 +125,7 @@ impl Other {
     ) {
         let tally =
             |cgroups: &mut BTreeMap<CgroupId, Side>, id: CgroupId, act: &mut dyn FnMut(&mut Tally)| {
-                let path = snapshot.cgroups.get(&id).map_or_else(String::new, |view| view.path.clone());
+                let path = snapshot.cgroups.get(&id).map_or_else(String::new, |view| view.path.to_string());
                 act(side(cgroups.entry(id).or_insert_with(|| Side { path, ..Side::default() })));
             };
         for (n, step) in plan.steps.iter().enumerate() {
@@ -115,8 +134,8 @@ impl Other {
         }
         for held in &plan.held {
             tally(&mut self.cgroups, held.cgroup, &mut |tally| {
-                tally.policy = Some(held.policy.clone());
-                let kind = tally.held.entry(kind(&held.hold)).or_default();
+                tally.policy = Some(held.by.to_string());
+                let kind = tally.held.entry(held.hold.kind().to_owned()).or_default();
                 kind.decisions += 1;
                 kind.last = held.hold.to_string();
             });
@@ -134,15 +153,12 @@ impl Other {
 
 impl Tally {
     fn step(&mut self, step: &Step, outcome: Option<&Outcome>) {
-        self.policy = Some(step.policy.clone());
-        let limit = |to: Limit| to.finite().map_or("max".to_owned(), |bytes| bytes.0.to_string());
-        let (file, value) = match step.action {
-            Action::SetSwapMax { to, .. } => ("memory.swap.max", limit(to)),
-            Action::SetZswapMax { to, .. } => ("memory.zswap.max", limit(to)),
-            Action::SetZswapWriteback { to, .. } => ("memory.zswap.writeback", u8::from(to).to_string()),
+        self.policy = Some(step.by.to_string());
+        let (knob, value) = match step.action {
+            Action::Set { knob, to, .. } => (knob, to.kernel_text()),
             Action::Writeback { pages, .. } => return self.round(pages, outcome),
         };
-        if self.files.insert(file, value.clone()) != Some(value) {
+        if self.files.insert(knob.file(), value.clone()) != Some(value) {
             self.changes += 1;
         }
     }
@@ -152,22 +168,28 @@ impl Tally {
         self.asked_pages = self.asked_pages.saturating_add(asked.0);
         self.largest_round_pages = self.largest_round_pages.max(asked.0);
         if let Some(Outcome::WroteBack { written, .. }) = outcome {
-            self.written_pages = Some(self.written_pages.unwrap_or(0).saturating_add(written.0));
+            self.wrote(*written);
         }
     }
-}
 
-/// The pages that the recorded round wrote, if it is the same round.
-fn as_done(step: &Step, done: &Decision) -> Option<Pages> {
-    let same = done.plan.steps.iter().position(|it| it.action == step.action)?;
-    match done.outcomes.get(same)? {
-        Outcome::WroteBack { written, .. } => Some(*written),
-        _ => None,
+    fn wrote(&mut self, written: Pages) {
+        self.written_pages = Some(self.written_pages.unwrap_or(0).saturating_add(written.0));
     }
 }
 
-/// The name of a kind of hold: that of its variant.
-fn kind(hold: &swaptier_policies::Hold) -> String {
-    let debug = format!("{hold:?}");
-    debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+/// What is taken to come of a step of the other policies. The recorded host does not react: a file that would be set stays as it
+/// was, and a round that was not recorded writes all that it asks for.
+fn supposed(step: &Step, done: &Decision) -> Outcome {
+    let path = FilePath::default();
+    let Action::Writeback { pages, .. } = step.action else {
+        return Outcome::Postponed { path, why: "it is recorded".to_owned() };
+    };
+    let same = done.plan.steps.iter().position(|it| it.action == step.action);
+    match same.and_then(|same| done.outcomes.get(same)) {
+        Some(outcome @ (Outcome::Queued { .. } | Outcome::WroteBack { .. })) => outcome.clone(),
+        _ => {
+            let report = RoundReport { ended: Some(Ended::Target), ..RoundReport::default() };
+            Outcome::WroteBack { path, asked: pages, written: pages, report }
+        }
+    }
 }

@@ -28,7 +28,7 @@ fn policies(demote: &str) -> PolicySet {
     let text = format!(
         "schema = 1\n[match]\ncgroup = [\"*\"]\n[tiers]\nuse = [\"zswap\", \"disk\"]\n[demote]\n{demote}\n"
     );
-    PolicySet::load(&[SourceFile { name: "other.toml".into(), text }]).unwrap()
+    PolicySet::load(&[SourceFile::text("other.toml", text)]).unwrap()
 }
 
 #[test]

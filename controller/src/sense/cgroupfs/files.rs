@@ -6,31 +6,37 @@
 //! A file that was open answers `ENODEV` when the cgroup has gone, and also when the memory controller was taken from
 //! it: then it is opened once more, and only `cgroup.events`, which every cgroup has, tells whether it lives.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cgroups that are kept open, opened from the one that each is in"
+)]
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
-use swaptier_policies::{Bytes, CgroupId, Limit};
+use swaptier_policies::{Bytes, CgroupId, CgroupPath, Knob, Limit, Settings};
 
 use super::{CgroupSample, texts};
 use crate::root::{READ_LIMIT, Root, RootError, cgroup_path};
 use crate::sense::counters::MemoryStat;
 use crate::sense::pressure::Pressure;
 
-/// Every file that is read of a cgroup.
-pub(super) const FILES: [&str; 11] = [
+/// Every file that is read of a cgroup beside those that policies set.
+const OTHERS: [&str; 9] = [
     "cgroup.events",
+    "cgroup.subtree_control",
     "memory.current",
     "memory.high",
     "memory.max",
     "memory.pressure",
     "memory.stat",
     "memory.swap.current",
-    "memory.swap.max",
     "memory.zswap.current",
-    "memory.zswap.max",
-    "memory.zswap.writeback",
 ];
+
+/// How many files are read of a cgroup.
+pub(super) const FILES: usize = OTHERS.len() + Knob::ALL.len();
 
 /// What tells that other cgroups are in a directory than before. On kernfs there is one link for each; the time does not
 /// always move there, as it does elsewhere.
@@ -48,32 +54,68 @@ pub(super) type FileError = (&'static str, Errno);
 pub(super) struct OpenCgroup {
     dir: OwnedFd,
     id: CgroupId,
-    files: [Option<OwnedFd>; FILES.len()],
+    files: [Option<OwnedFd>; FILES],
+    /// The first file that could not be read, though it is there.
+    trouble: Option<FileError>,
     /// A file was not there: either the kernel has no such file, or the controller is off, or the cgroup is going.
     missed: bool,
 }
 
+impl Stamp {
+    /// Whether there is no directory in it. Where a file system does not count them there is one link, or none.
+    pub(super) fn has_no_directories(self) -> bool {
+        self.links == 2
+    }
+}
+
+impl CgroupSample {
+    /// One of which nothing could be read.
+    pub(super) fn unknown(id: CgroupId, parent: Option<CgroupId>, path: &CgroupPath) -> CgroupSample {
+        CgroupSample {
+            id,
+            parent,
+            path: path.clone(),
+            populated: true,
+            memory_current: None,
+            memory_high: None,
+            memory_max: None,
+            swap_current: None,
+            zswap_current: None,
+            settings: Settings::default(),
+            stat: MemoryStat::default(),
+            pressure: None,
+        }
+    }
+
+    /// Whether it has any file of the memory controller.
+    pub(super) fn has_memory(&self) -> bool {
+        self.memory_current.is_some() || self.stat != MemoryStat::default()
+    }
+}
+
 impl OpenCgroup {
     /// Opens the cgroup at `path` below the cgroup root.
-    pub(super) fn at(root: &Root, path: &str) -> Result<OpenCgroup, RootError> {
+    pub(super) fn at(root: &Root, path: &CgroupPath) -> Result<OpenCgroup, RootError> {
         let rel = cgroup_path(path);
         let dir = root.open(&rel, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        OpenCgroup::of(dir).map_err(|e| RootError {
+        let open = OpenCgroup::of(dir).map_err(|e| RootError {
             path: root.host_path(rel),
             action: "stat",
             source: e.into(),
-        })
+        })?;
+        let id = CgroupId(root.cgroup_with_inode(open.id.0, path.is_root()));
+        Ok(OpenCgroup { id, ..open })
     }
 
     /// Opens the cgroup `name` in this one.
-    pub(super) fn child(&self, name: &str) -> rustix::io::Result<OpenCgroup> {
+    pub(super) fn child(&self, name: &[u8]) -> rustix::io::Result<OpenCgroup> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         OpenCgroup::of(rustix::fs::openat(&self.dir, name, flags, Mode::empty())?)
     }
 
     fn of(dir: OwnedFd) -> rustix::io::Result<OpenCgroup> {
         let id = CgroupId(rustix::fs::fstat(&dir)?.st_ino);
-        Ok(OpenCgroup { dir, id, files: Default::default(), missed: false })
+        Ok(OpenCgroup { dir, id, files: Default::default(), trouble: None, missed: false })
     }
 
     pub(super) fn id(&self) -> CgroupId {
@@ -95,49 +137,61 @@ impl OpenCgroup {
         Ok(Stamp { links: stat.st_nlink, modified: (stat.st_mtime, stat.st_mtime_nsec) })
     }
 
-    /// Reads all of it.
+    /// What could not be read of it; what it says is unknown.
+    pub(super) fn take_trouble(&mut self) -> Option<FileError> {
+        self.trouble.take()
+    }
+
+    /// Whether its children have the memory controller. Without the file, or where it cannot be read: yes.
+    pub(super) fn gives_memory(&mut self, buffer: &mut Vec<u8>) -> bool {
+        let is_memory = |name: &str| name == "memory";
+        match self.text("cgroup.subtree_control", buffer) {
+            Ok(Some(text)) => text.split_ascii_whitespace().any(is_memory),
+            Ok(None) | Err(_) => true,
+        }
+    }
+
+    /// Reads all of it. An error is that it is gone.
     pub(super) fn sample(
         &mut self,
         parent: Option<CgroupId>,
-        path: &str,
+        path: &CgroupPath,
         with_pressure: bool,
         buffer: &mut Vec<u8>,
     ) -> Result<CgroupSample, FileError> {
-        self.missed = false;
+        (self.missed, self.trouble) = (false, None);
         let populated = match parent {
             None => true,
             Some(_) => self.events(buffer)?,
         };
         let stat = self.text("memory.stat", buffer)?.map(MemoryStat::parse).unwrap_or_default();
         let mut sample = CgroupSample {
-            id: self.id,
-            parent,
-            path: path.to_owned(),
             populated,
             memory_current: self.bytes("memory.current", buffer)?,
-            memory_high: None,
-            memory_max: None,
-            swap_current: None,
-            swap_max: None,
             zswap_current: stat.zswap.map(Bytes),
-            zswap_max: None,
-            zswap_writeback: self.switch("memory.zswap.writeback", buffer)?,
             stat,
-            pressure: None,
+            ..CgroupSample::unknown(self.id, parent, path)
         };
         // Without it the memory controller is off here, or this is the root: the others are not there either.
         if sample.memory_current.is_some() {
             sample.memory_high = self.limit("memory.high", buffer)?;
             sample.memory_max = self.limit("memory.max", buffer)?;
             sample.swap_current = self.bytes("memory.swap.current", buffer)?;
-            sample.swap_max = self.limit("memory.swap.max", buffer)?;
-            sample.zswap_max = self.limit("memory.zswap.max", buffer)?;
             if sample.zswap_current.is_none() {
                 sample.zswap_current = self.bytes("memory.zswap.current", buffer)?;
             }
         }
+        for knob in Knob::ALL {
+            if sample.memory_current.is_some() || knob.is_on_root() {
+                let setting = self.text(knob.file(), buffer)?.and_then(|text| knob.parse(text));
+                sample.settings.set(knob, setting);
+            }
+        }
         if with_pressure {
+            // Nobody decides by it: without it nothing of the cgroup is unknown that matters.
+            let trouble = self.trouble;
             sample.pressure = self.text("memory.pressure", buffer)?.and_then(Pressure::parse);
+            self.trouble = trouble;
         }
         if self.missed && parent.is_some() {
             // Half of a dying cgroup's files is no sample.
@@ -148,8 +202,12 @@ impl OpenCgroup {
     }
 
     fn events(&mut self, buffer: &mut Vec<u8>) -> Result<bool, FileError> {
-        let text = self.text("cgroup.events", buffer)?.ok_or(("cgroup.events", Errno::NOENT))?;
-        Ok(texts::is_populated(text))
+        match self.text("cgroup.events", buffer)? {
+            Some(text) => Ok(texts::is_populated(text)),
+            // Something may live in it.
+            None if self.trouble.is_some() => Ok(true),
+            None => Err(("cgroup.events", Errno::NOENT)),
+        }
     }
 
     fn bytes(&mut self, file: &'static str, buffer: &mut Vec<u8>) -> Result<Option<Bytes>, FileError> {
@@ -158,10 +216,6 @@ impl OpenCgroup {
 
     fn limit(&mut self, file: &'static str, buffer: &mut Vec<u8>) -> Result<Option<Limit>, FileError> {
         Ok(self.text(file, buffer)?.and_then(texts::parse_limit))
-    }
-
-    fn switch(&mut self, file: &'static str, buffer: &mut Vec<u8>) -> Result<Option<bool>, FileError> {
-        Ok(self.text(file, buffer)?.and_then(texts::parse_switch))
     }
 
     /// The whole file; `None` when there is no such file.
@@ -178,12 +232,17 @@ impl OpenCgroup {
             }
             // Pressure is switched off at boot.
             Err(Errno::OPNOTSUPP) => Ok(None),
-            Err(errno) => Err((file, errno)),
+            Err(errno @ Errno::NODEV) => Err((file, errno)),
+            Err(errno) => {
+                self.trouble.get_or_insert((file, errno));
+                Ok(None)
+            }
         }
     }
 
     fn read(&mut self, file: &'static str, buffer: &mut Vec<u8>) -> rustix::io::Result<usize> {
-        let index = FILES.iter().position(|known| *known == file).expect("every file read is in FILES");
+        let mut known = OTHERS.into_iter().chain(Knob::ALL.map(Knob::file));
+        let index = known.position(|known| known == file).expect("every file read is one of these");
         if let Some(open) = &self.files[index] {
             match read_whole(open.as_fd(), buffer) {
                 Err(Errno::NODEV) => self.files[index] = None,

@@ -1,42 +1,36 @@
-//! Every cgroup of the v2 hierarchy, once per tick.
+//! Every cgroup of the v2 hierarchy that the kernel charges memory to, once per tick.
 //!
-//! Lives here: which cgroups there are. Reading the files of one of them is `files.rs`'s, what the numbers mean for a
-//! decision is `assemble.rs`'s. cgroups-rs says whether the host runs on cgroup v2; it knows neither zswap nor
-//! directory handles, so the rest is read here. Caller: `sense::collect`.
-//!
-//! What the last tick opened stays open, so a quiet tick costs one `fstat` per cgroup beside the reads themselves.
-//! A directory is listed again when its links or times differ, or when a cgroup known in it has gone.
+//! Lives here: what is kept from tick to tick. Going through the tree is `walk.rs`'s, reading the files of one cgroup
+//! `files.rs`'s, what could not be looked at `unseen.rs`'s, what the numbers mean for a decision `assemble.rs`'s.
+//! cgroups-rs says whether the host runs on cgroup v2; it knows neither zswap nor directory handles, so the rest is read
+//! here. Caller: `sense::collect`.
 //!
 //! Properties
 //! - A parent comes before its children.
 //! - A cgroup that vanishes during the walk is left out with all below it; that is no error.
+//! - One that cannot be looked at is still there, with nothing known of it, and is told ([`Unseen`]).
 //! - Identity is the inode of the directory that was open while its files were read.
+//! - A cgroup without the memory controller is left out: its pages are those of the nearest above that has it. It costs
+//!   nothing, however many of them somebody makes.
 //! - At most three quarters of the files that this process may open are kept open, and those of [`MAX_OPEN`] cgroups;
 //!   beyond that they are opened each time.
 
-use std::collections::BTreeMap;
-
-use rustix::fs::{Dir, FileType};
-use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
-use swaptier_policies::{Bytes, CgroupId, Limit};
+use swaptier_policies::{Bytes, CgroupId, CgroupPath, Limit, Settings};
 
 use super::SenseError;
 use super::counters::MemoryStat;
 use super::pressure::Pressure;
-use crate::root::{CGROUP_ROOT, Root, RootError, cgroup_file};
-use files::{FILES, OpenCgroup, Stamp};
+use crate::root::{CGROUP_ROOT, Root, cgroup_file};
+use files::{FILES, OpenCgroup};
+pub use unseen::Unseen;
+use walk::{Node, Walk};
 
 mod files;
 pub mod texts;
-
-/// How deep the walk goes. The counters of anything deeper are in those of its ancestors, so nothing is lost but
-/// detail; the bound keeps whoever owns a delegated subtree from exhausting our files and stack.
-const MAX_DEPTH: usize = 64;
-
-/// How many cgroups are looked at: as many as the shadow map can name with its 16 bits.
-const MAX_CGROUPS: usize = 65_535;
+mod unseen;
+mod walk;
 
 /// How many cgroups are kept open at most. An open file of kernfs holds a page once it was read, so a cgroup costs some
 /// 40 KiB of the kernel's memory: 40 MiB in all, on a host that has a thousand cgroups.
@@ -49,8 +43,8 @@ pub struct CgroupSample {
     pub id: CgroupId,
     /// `None` for the root.
     pub parent: Option<CgroupId>,
-    /// Below the cgroup root, without a leading slash; the root is the empty text.
-    pub path: String,
+    /// Below the cgroup root.
+    pub path: CgroupPath,
     /// `populated` of `cgroup.events`: a process lives in it or below. The root always is.
     pub populated: bool,
     /// `memory.current`.
@@ -61,14 +55,10 @@ pub struct CgroupSample {
     pub memory_max: Option<Limit>,
     /// `memory.swap.current`.
     pub swap_current: Option<Bytes>,
-    /// `memory.swap.max`.
-    pub swap_max: Option<Limit>,
     /// `memory.zswap.current`, or `zswap` of `memory.stat`, which is the same number: *compressed* bytes.
     pub zswap_current: Option<Bytes>,
-    /// `memory.zswap.max`.
-    pub zswap_max: Option<Limit>,
-    /// `memory.zswap.writeback` (6.8 on).
-    pub zswap_writeback: Option<bool>,
+    /// The files that policies set.
+    pub settings: Settings,
     /// `memory.stat`.
     pub stat: MemoryStat,
     /// `memory.pressure`, when it is asked for.
@@ -78,7 +68,7 @@ pub struct CgroupSample {
 /// Checks that the memory of this host is run by cgroup v2.
 pub fn check(root: &Root) -> Result<(), SenseError> {
     let unified = if root.is_system() {
-        cgroups_rs::fs::hierarchies::is_cgroup2_unified_mode()
+        cgroups_rs::hierarchies::is_cgroup2_unified_mode()
     } else {
         root.exists(&cgroup_file("", "cgroup.controllers"))
     };
@@ -93,6 +83,20 @@ pub fn check(root: &Root) -> Result<(), SenseError> {
     }
 }
 
+/// Why there is no sample of the cgroup at `path`, as a sentence.
+pub fn why_absent(root: &Root, path: &CgroupPath) -> String {
+    if path.is_root() {
+        return "the root cgroup has no limits and no policy: name a cgroup below it".to_owned();
+    }
+    match root.cgroup(path) {
+        Ok(_) => format!(
+            "the memory controller is not enabled for {path}: its pages are those of the nearest cgroup above that has it"
+        ),
+        Err(error) if error.is_gone() => format!("there is no cgroup {path:?} below /{CGROUP_ROOT}"),
+        Err(error) => error.to_string(),
+    }
+}
+
 /// The reader of the hierarchy, kept from tick to tick.
 #[derive(Debug, Default)]
 pub struct CgroupTree {
@@ -102,6 +106,7 @@ pub struct CgroupTree {
     buffer: Vec<u8>,
     /// How many there were the last time.
     expected: usize,
+    unseen: Unseen,
     /// How many cgroups may be kept open; `None`: what the limit of open files allows.
     room: Option<usize>,
 }
@@ -113,25 +118,25 @@ impl CgroupTree {
         // Taken out: after an error everything is opened and listed anew.
         let mut top = match self.top.take() {
             Some(top) => top,
-            None => Node::of(String::new(), OpenCgroup::at(root, "")?.id()),
+            None => Node::of(CgroupPath::ROOT, OpenCgroup::at(root, &CgroupPath::ROOT)?.id()),
         };
         let (with_pressure, room) = (self.with_pressure, self.room.unwrap_or_else(room));
-        let buffer = &mut self.buffer;
-        let mut walk = Walk { root, with_pressure, room, buffer, samples: &mut samples };
-        if !walk.visit(&mut top, None, 0)? {
-            return Err(walk.failed("read", "", "", Errno::NODEV));
-        }
+        self.unseen = Unseen::default();
+        let (buffer, unseen) = (&mut self.buffer, &mut self.unseen);
+        Walk::new(root, with_pressure, room, buffer, &mut samples, unseen).top(&mut top)?;
         self.top = Some(top);
         self.expected = samples.len();
         Ok(samples)
     }
 
+    /// What the last reading could not look at.
+    pub fn unseen(&self) -> &Unseen {
+        &self.unseen
+    }
+
     /// How many cgroups are open until the next reading. The others are opened each time.
     pub fn kept_open(&self) -> usize {
-        fn kept(node: &Node) -> usize {
-            usize::from(node.open.is_some()) + node.children.values().map(kept).sum::<usize>()
-        }
-        self.top.as_ref().map_or(0, kept)
+        self.top.as_ref().map_or(0, Node::kept_open)
     }
 
     #[cfg(test)]
@@ -143,7 +148,7 @@ impl CgroupTree {
 /// How many cgroups can be kept open.
 fn room() -> usize {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 4 * 3;
-    let cgroups = usize::try_from(files).unwrap_or(usize::MAX) / (FILES.len() + 1);
+    let cgroups = usize::try_from(files).unwrap_or(usize::MAX) / (FILES + 1);
     cgroups.min(MAX_OPEN)
 }
 
@@ -163,160 +168,4 @@ pub fn raise_file_limit() -> std::io::Result<u64> {
     }
     // Going above the hard limit takes CAP_SYS_RESOURCE.
     Ok(raised(WANTED).or_else(|_| raised(maximum.min(WANTED)))?)
-}
-
-/// The cgroups in one directory, by name.
-type Children = BTreeMap<String, Node>;
-
-/// One known cgroup.
-#[derive(Debug)]
-struct Node {
-    id: CgroupId,
-    path: String,
-    /// The directory when it was listed; `None` before.
-    stamp: Option<Stamp>,
-    children: Children,
-    /// `None`: too many files are open already.
-    open: Option<OpenCgroup>,
-}
-
-impl Node {
-    fn of(path: String, id: CgroupId) -> Node {
-        Node { id, path, stamp: None, children: Children::new(), open: None }
-    }
-}
-
-/// One walk through the tree.
-struct Walk<'a> {
-    root: &'a Root,
-    with_pressure: bool,
-    /// How many more cgroups can be kept open.
-    room: usize,
-    buffer: &'a mut Vec<u8>,
-    samples: &'a mut Vec<CgroupSample>,
-}
-
-impl Walk<'_> {
-    /// Reads one cgroup and all below it. False: it has gone.
-    fn visit(&mut self, node: &mut Node, parent: Option<CgroupId>, depth: usize) -> Result<bool, SenseError> {
-        let mut open = match node.open.take() {
-            Some(open) => open,
-            None => match OpenCgroup::at(self.root, &node.path) {
-                Ok(open) if open.id() == node.id => open,
-                Ok(_) => return Ok(false),
-                Err(error) if error.is_gone() => return Ok(false),
-                Err(error) => return Err(error.into()),
-            },
-        };
-        let stamp = open.stamp().map_err(|e| self.failed("stat", &node.path, "", e))?;
-        match open.sample(parent, &node.path, self.with_pressure, self.buffer) {
-            Ok(sample) => self.samples.push(sample),
-            Err((_, Errno::NOENT | Errno::NODEV)) => return Ok(false),
-            Err((file, errno)) => return Err(self.failed("read", &node.path, file, errno)),
-        }
-        let is_kept = self.room > 0;
-        self.room = self.room.saturating_sub(1);
-        if !is_kept {
-            open.close_files();
-        }
-        if depth < MAX_DEPTH {
-            self.below(node, &open, stamp, depth)?;
-        }
-        node.open = is_kept.then_some(open);
-        Ok(true)
-    }
-
-    fn below(
-        &mut self,
-        node: &mut Node,
-        open: &OpenCgroup,
-        stamp: Stamp,
-        depth: usize,
-    ) -> Result<(), SenseError> {
-        let mut children = std::mem::take(&mut node.children);
-        let mut new = Children::new();
-        let is_known = node.stamp == Some(stamp);
-        if !is_known {
-            new = self.reconcile(node, open, &mut children)?;
-        }
-        let died = self.visit_all(&mut children, node.id, depth)?;
-        if died && is_known {
-            // One less and one more look the same from outside.
-            new = self.reconcile(node, open, &mut children)?;
-        }
-        self.visit_all(&mut new, node.id, depth)?;
-        children.append(&mut new);
-        (node.children, node.stamp) = (children, Some(stamp));
-        Ok(())
-    }
-
-    /// Visits these and forgets those that have gone: then true.
-    fn visit_all(
-        &mut self,
-        children: &mut Children,
-        parent: CgroupId,
-        depth: usize,
-    ) -> Result<bool, SenseError> {
-        let (before, mut outcome) = (children.len(), Ok(()));
-        children.retain(|_, child| {
-            if outcome.is_err() || self.samples.len() >= MAX_CGROUPS {
-                return true;
-            }
-            self.visit(child, Some(parent), depth + 1).unwrap_or_else(|error| {
-                outcome = Err(error);
-                true
-            })
-        });
-        outcome.map(|()| children.len() < before)
-    }
-
-    /// Leaves in `children` those that the directory has, by name and id, and returns those that it has besides.
-    fn reconcile(
-        &self,
-        node: &Node,
-        open: &OpenCgroup,
-        children: &mut Children,
-    ) -> Result<Children, SenseError> {
-        let listed = self.list(open, &node.path)?;
-        children.retain(|name, child| listed.get(name) == Some(&child.id.0));
-        let mut new = Children::new();
-        for name in listed.into_keys().filter(|name| !children.contains_key(name)) {
-            let path = if node.path.is_empty() { name.clone() } else { format!("{}/{name}", node.path) };
-            match open.child(&name) {
-                Ok(below) => {
-                    new.insert(name, Node::of(path, below.id()));
-                }
-                Err(Errno::NOENT | Errno::NODEV | Errno::NOTDIR | Errno::LOOP) => {}
-                Err(errno) => return Err(self.failed("open", &path, "", errno)),
-            }
-        }
-        Ok(new)
-    }
-
-    /// The cgroups in this one, by name, with their inodes. A name that is not UTF-8 is left out: it could not be
-    /// matched by a policy, and its counters are in those of this one.
-    fn list(&self, open: &OpenCgroup, path: &str) -> Result<BTreeMap<String, u64>, SenseError> {
-        let mut names = BTreeMap::new();
-        let entries = Dir::read_from(open.dir()).map_err(|e| self.failed("list", path, "", e))?;
-        for entry in entries {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(Errno::NOENT | Errno::NODEV) => break,
-                Err(errno) => return Err(self.failed("list", path, "", errno)),
-            };
-            let is_dir = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
-            match entry.file_name().to_str() {
-                Ok(name) if is_dir && name != "." && name != ".." => {
-                    names.insert(name.to_owned(), entry.ino());
-                }
-                _ => {}
-            }
-        }
-        Ok(names)
-    }
-
-    fn failed(&self, action: &'static str, cgroup: &str, file: &str, errno: Errno) -> SenseError {
-        let path = self.root.host_path(cgroup_file(cgroup, file).trim_end_matches('/'));
-        SenseError::Read(RootError { path, action, source: errno.into() })
-    }
 }

@@ -14,9 +14,12 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use swaptier_policies::path::is_below;
+
 use super::{
     board::Page,
-    status::{CgroupStatus, Durations},
+    figures::Figure,
+    status::{AreaStatus, CgroupStatus, Durations, Status},
 };
 pub use table::{Kind, Metric, metrics};
 use table::{Labels, Of};
@@ -77,21 +80,26 @@ impl Collector for View {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let status = &self.page.status;
         let (shown, summed) = chosen(&status.cgroups, self.shape.cgroups);
-        let page_bytes = status.host.page_bytes as f64;
+        let page = status.host.page_bytes;
         for metric in metrics() {
-            let samples: Vec<(Labels, f64)> = match metric.of {
+            let samples: Vec<(Labels, f64)> = match &metric.of {
                 Of::Durations(values) => {
                     spread(metric, &values(status), &mut encoder)?;
                     continue;
                 }
-                Of::Host(value) => value(status).map(|value| (Labels::new(), value)).into_iter().collect(),
                 Of::Each(values) => values(status),
-                Of::Cgroup(value) => {
-                    let own = shown
-                        .iter()
-                        .filter_map(|row| Some((labels(row), value(row, page_bytes)?)))
-                        .collect::<Vec<_>>();
-                    own.into_iter().chain(other(metric, value, &summed, page_bytes)).collect()
+                Of::Host(figures) => figures
+                    .iter()
+                    .filter_map(|figure| Some((constant(figure), figure.sample(status, page)?)))
+                    .collect(),
+                Of::Area(figure) => status
+                    .areas
+                    .iter()
+                    .filter_map(|area| Some((of_area(area), figure.sample(area, page)?)))
+                    .collect(),
+                Of::Cgroup(figure) => {
+                    let own = shown.iter().filter_map(|row| Some((labels(row), figure.sample(row, page)?)));
+                    own.chain(other(metric, figure, &summed, page)).collect()
                 }
             };
             if !samples.is_empty() {
@@ -190,20 +198,27 @@ fn chosen(rows: &[CgroupStatus], most: usize) -> (Vec<&CgroupStatus>, Vec<&Cgrou
 /// Counters are left out. The sum would fall when a cgroup goes, which a scraper takes for a new beginning.
 fn other(
     metric: &Metric,
-    value: fn(&CgroupStatus, f64) -> Option<f64>,
+    figure: &Figure<CgroupStatus>,
     summed: &[&CgroupStatus],
-    page_bytes: f64,
+    page: u64,
 ) -> Option<(Labels, f64)> {
     if metric.kind == Kind::Counter || metric.unit != "bytes" {
         return None;
     }
-    let is_below = |row: &CgroupStatus, top: &CgroupStatus| {
-        row.path.strip_prefix(&top.path).is_some_and(|rest| rest.starts_with('/'))
-    };
-    let tops = summed.iter().filter(|row| !summed.iter().any(|top| is_below(row, top)));
-    let values: Vec<f64> = tops.filter_map(|row| value(row, page_bytes)).collect();
+    let tops = summed.iter().filter(|row| !summed.iter().any(|top| is_below(&row.path, &top.path)));
+    let values: Vec<f64> = tops.filter_map(|row| figure.sample(row, page)).collect();
     let labels = vec![("cgroup", OTHER.to_owned()), ("policy", String::new())];
     (!values.is_empty()).then(|| (labels, values.iter().sum()))
+}
+
+/// The labels that a series of the host has for good.
+fn constant(figure: &Figure<Status>) -> Labels {
+    let labels = figure.metric.as_ref().map_or(&[][..], |series| series.labels);
+    labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
+}
+
+fn of_area(area: &AreaStatus) -> Labels {
+    vec![("area", area.path.clone()), ("kind", area.kind.clone())]
 }
 
 fn labels(row: &CgroupStatus) -> Labels {

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::serve::status::Status;
 
 const SHAPE: Shape = Shape { cgroups: 100 };
 

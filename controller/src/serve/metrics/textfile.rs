@@ -1,6 +1,8 @@
 //! The metrics as a file for node_exporter's textfile collector: written whole, then renamed, so that a scrape never
 //! sees half of it.
 
+#![expect(clippy::disallowed_methods, reason = "the file for node_exporter is its own")]
+
 use std::{
     fs, io,
     os::unix::fs::OpenOptionsExt as _,
@@ -42,10 +44,29 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
 }
 
+/// Why nothing could be written to `path`, as far as that can be told without trying: its folder.
+pub(crate) fn hindrance(path: &Path) -> Option<io::Error> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    match fs::metadata(folder) {
+        Err(error) => Some(error),
+        Ok(meta) if !meta.is_dir() => Some(io::ErrorKind::NotADirectory.into()),
+        Ok(_) => {
+            let is_read_only = rustix::fs::statvfs(folder)
+                .is_ok_and(|stat| stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+            is_read_only.then(|| io::ErrorKind::ReadOnlyFilesystem.into())
+        }
+    }
+}
+
+/// What is said then.
+pub(crate) fn not_written(path: &str, error: &io::Error) -> String {
+    format!("the metrics file {path} is not written: {error}")
+}
+
 /// Writes it again and again, as long as the agent lives.
 pub(in crate::serve) async fn keep(path: PathBuf, board: Arc<Board>, shape: Shape) {
     let mut watch = board.watch();
-    let mut failed = false;
+    let (mut failed, shown) = (false, path.display().to_string());
     loop {
         let page = watch.borrow_and_update().clone();
         if let Some(page) = page {
@@ -56,7 +77,7 @@ pub(in crate::serve) async fn keep(path: PathBuf, board: Arc<Board>, shape: Shap
             match written.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
                 Ok(()) => failed = false,
                 Err(error) if !failed => {
-                    tracing::warn!(%error, "the metrics file is not written");
+                    tracing::warn!(path = %shown, %error, "{}", not_written(&shown, &error));
                     failed = true;
                 }
                 Err(_) => {}

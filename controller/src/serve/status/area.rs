@@ -23,7 +23,8 @@ pub struct AreaStatus {
     /// What it was named when it was made; the path of one that swaptier did not make.
     #[serde(default)]
     pub name: String,
-    /// What is under it: `ghost_native`, `ghost_dm`, `ghost_zram`, `virtual`, `zram`, `plain`.
+    /// What is under it: `ghost_native`, `ghost_dm`, `ghost_zram`, `virtual`, `zram`, `plain`,
+    /// or `unseen`: that could not be told, and it counts as one without storage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<AreaKind>,
     /// Pages of it in zswap, by the map.

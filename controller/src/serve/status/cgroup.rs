@@ -1,6 +1,7 @@
 //! What a status says of one cgroup, and of what was done to it last. Pure data.
 
 use serde::{Deserialize, Serialize};
+use swaptier_policies::Settings;
 
 use super::{PressureStatus, Rates};
 
@@ -53,7 +54,7 @@ pub struct CgroupStatus {
     /// Pages written back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_back_pages: Option<u64>,
-    /// Pages written straight to a device.
+    /// Pages written straight to a device. `None` also where some may have been sent to an area without storage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct_pages: Option<u64>,
     /// Pages read from a device.
@@ -65,18 +66,12 @@ pub struct CgroupStatus {
     /// `memory.current`, bytes in RAM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_current_bytes: Option<u64>,
-    /// `memory.swap.max` as the kernel says it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub swap_max: Option<String>,
-    /// `memory.zswap.max` as the kernel says it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zswap_max: Option<String>,
+    /// The files that policies set, by their names: `swap_max`, `zswap_writeback` …
+    #[serde(flatten)]
+    pub settings: Settings,
     /// Its way to disk was closed by `swaptier close`, and `swaptier open` opens it again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub closed_by_hand: bool,
-    /// `memory.zswap.writeback`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zswap_writeback: Option<bool>,
     /// kernfs id of the cgroup above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<u64>,

@@ -49,7 +49,7 @@ pub struct HostStatus {
     pub io_pressure: Option<PressureStatus>,
     /// Pages that move, by `/proc/vmstat`.
     #[serde(default)]
-    pub rates: Rates,
+    pub rates: HostRates,
     /// Stores that zswap refused, by why, since it was first enabled. `None` where its debugfs files cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_stores: Option<RefusedStores>,
@@ -78,7 +78,8 @@ pub struct PressureStatus {
     pub full_seconds: Option<f64>,
 }
 
-/// Pages a second, between the last two ticks. `None`: not known, as at the first tick.
+/// Pages a second of a cgroup, between the last two ticks. `None`: not known, as at the first tick, or as of a counter that
+/// fell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
     /// Stored in zswap.
@@ -90,9 +91,29 @@ pub struct Rates {
     /// Written back: zswap to a device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_back: Option<f64>,
-    /// Written to a device without zswap. Of the host: all that is written to a device, write-back included.
+    /// Written to a device without zswap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct: Option<f64>,
+    /// Read from a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<f64>,
+}
+
+/// Pages a second of the host, as [`Rates`] but for what is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostRates {
+    /// Stored in zswap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<f64>,
+    /// Read out of zswap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<f64>,
+    /// Written back: zswap to a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_back: Option<f64>,
+    /// Written to a device, write-back included: the key is older than the name.
+    #[serde(rename = "direct", default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<f64>,
     /// Read from a device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<f64>,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use area::{AreaStatus, PoolStatus};
 pub use cgroup::{ActionStatus, CgroupStatus};
-pub use host::{HostStatus, PressureStatus, Rates, RefusedStores};
+pub use host::{HostRates, HostStatus, PressureStatus, Rates, RefusedStores};
 pub use swap_ins::{Durations, SwapIns};
 
 /// Version of the JSON. What is not known is left out. A field may be added without a new version; none is removed or
@@ -81,8 +81,11 @@ pub struct TotalsStatus {
 /// The agent's own state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgentStatus {
-    /// Whether one is running.
+    /// Whether it says this itself; if not, all is as the kernel's files say.
     pub running: bool,
+    /// Why nothing is heard of it, where that is so: none is running, it does not answer, or it may not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<String>,
     /// Its process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
@@ -103,9 +106,12 @@ pub struct AgentStatus {
     /// It decides and changes nothing.
     #[serde(default)]
     pub dry_run: bool,
-    /// What it does now that the next tick waits for: a round of write-back.
+    /// The round of write-back that runs now, beside the ticks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doing: Option<String>,
+    /// Rounds that wait for its end.
+    #[serde(default)]
+    pub rounds_waiting: u64,
     /// Seconds from one tick to the next.
     #[serde(default)]
     pub tick_interval_seconds: u64,
@@ -115,6 +121,9 @@ pub struct AgentStatus {
     /// Ticks that could not see the host.
     #[serde(default)]
     pub blind_ticks: u64,
+    /// Why the last tick was one; what is shown is what the one before saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind: Option<String>,
     /// Lines of the journal of ticks that were lost: the disk was slow, full or gone.
     #[serde(default)]
     pub journal_dropped: u64,
@@ -125,6 +134,11 @@ pub struct AgentStatus {
 pub struct CostStatus {
     /// Milliseconds of processor time that the last tick took.
     pub tick_cpu_ms: f64,
+    /// Milliseconds of processor time of the loop from the reading of a command to its answer, at most since the agent
+    /// began: the answer itself, and the work under way before its turn. Rounds of write-back answer when they end, and do
+    /// not count.
+    #[serde(default)]
+    pub longest_answer_cpu_ms: f64,
     /// Seconds that all ticks took, by the clock on the wall.
     pub ticks_seconds: f64,
     /// Seconds of processor time that all ticks took.
@@ -154,14 +168,53 @@ pub struct KnobStatus {
     pub by: String,
 }
 
+/// How the shadow map stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MapState {
+    /// It says what the kernel's own counts say.
+    Exact,
+    /// Much was in swap before the probes were there.
+    Behind,
+    /// There is none.
+    Absent,
+    /// It is not said, or in the word of another version.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl MapState {
+    /// As it stands in the JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            MapState::Exact => "exact",
+            MapState::Behind => "behind",
+            MapState::Absent => "absent",
+            MapState::Unknown => "unknown",
+        }
+    }
+}
+
+impl std::fmt::Display for MapState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
 /// The shadow map.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MapStatus {
-    /// `exact`; `behind` when much was in swap before the probes were there; `absent`.
-    pub state: String,
+    /// How it stands.
+    pub state: MapState,
     /// Why it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Seconds since its slots were walked: pages by tier and age are of then. Each tick while somebody looks, or records;
+    /// else when a decision is due. `None`: there is no map.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<u64>,
     /// Chunks of 256 KiB in use.
     pub chunks: u64,
     /// Bytes of kernel memory it holds.
@@ -193,4 +246,19 @@ pub struct HeldStatus {
     pub policy: String,
     /// Why.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_the_map_stands_is_one_word_also_of_another_version() {
+        for state in [MapState::Exact, MapState::Behind, MapState::Absent] {
+            let word = serde_json::to_string(&state).unwrap();
+            assert_eq!(word, format!("\"{state}\""));
+            assert_eq!(serde_json::from_str::<MapState>(&word).unwrap(), state);
+        }
+        assert_eq!(serde_json::from_str::<MapState>("\"mending\"").unwrap(), MapState::Unknown);
+    }
 }

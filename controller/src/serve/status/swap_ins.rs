@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use swaptier_common::latency::{LATENCY_BUCKETS, Latency, Spread};
 
-use crate::serve::detail::trimmed;
+use crate::serve::histogram::trimmed;
 
 /// How long swap-ins took, from a page that is not in memory to the end of the fault. They are timed only while somebody
 /// looks at a cgroup in detail, if the configuration does not say otherwise.

@@ -12,7 +12,18 @@ pub use files::Files;
 pub use recorded::Recorded;
 pub use socket::Socket;
 
-use super::{seen::Seen, state::Origin};
+use super::seen::Seen;
+
+/// Where looks come from, as far as the screen cares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// `agent`, `cgroup files`, or the file of a recording.
+    pub label: String,
+    /// It is a recording: time can be moved in.
+    pub is_recorded: bool,
+    /// Somebody is there who can act.
+    pub can_act: bool,
+}
 
 /// Where to in a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

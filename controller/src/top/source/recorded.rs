@@ -6,20 +6,18 @@ use std::{
     sync::Arc,
 };
 
-use swaptier_policies::{CgroupId, PolicySet};
+use swaptier_policies::{CgroupId, PolicySet, path::is_below};
 
-use super::{Jump, Source, Want};
+use super::{Jump, Origin, Source, Want};
 use crate::{
     recording::{Frame, Moved, Recording, RecordingError},
     serve::{
         board::{Beside, Page},
-        detail::{Ages, Law, trimmed},
+        detail::{Ages, Law},
+        histogram::trimmed,
         status::{CgroupStatus, Status},
     },
-    top::{
-        seen::{Follows, Seen},
-        state::Origin,
-    },
+    top::seen::{Follows, Seen},
 };
 
 /// A recording and a place in it.
@@ -162,11 +160,7 @@ fn beside(
     moved: Option<&Moved>,
 ) -> Beside {
     let path = &row.path;
-    let below = |it: &&CgroupStatus| {
-        path.is_empty()
-            || it.path == *path
-            || it.path.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/'))
-    };
+    let below = |it: &&CgroupStatus| it.path == *path || is_below(&it.path, path);
     let mut zswap_pages = Vec::new();
     for it in status.cgroups.iter().filter(below) {
         let own = ages.get(&CgroupId(it.id)).map_or(&[][..], Vec::as_slice);

@@ -1,19 +1,25 @@
-//! Looks from the running agent: what it published last, by its control socket. Where none is running, its files are
-//! read instead until one is.
+//! Looks from the running agent: what it published last, by its control socket. Where nothing is heard of one, the
+//! host's files are read instead until it is.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    io,
+    time::{Duration, SystemTime},
+};
 
-use super::{Files, Source, Want};
+use swaptier_policies::CgroupPath;
+
+use super::{Files, Origin, Source, Want};
 use crate::{
     root::Root,
     serve::{
+        absence::Absence,
         client::Connection,
         detail::Detail,
         events::Event,
         protocol::{Answer, Ask},
         without_agent::{Rows, add_others},
     },
-    top::{seen::Seen, state::Origin},
+    top::seen::Seen,
 };
 
 /// How long the agent may take to answer a question about what it has published.
@@ -26,23 +32,21 @@ pub struct Socket {
     /// Number of the last event that was seen.
     last_event: u64,
     has_agent: bool,
+    /// Since when it does not answer.
+    silent: Option<Absence>,
 }
 
 impl Socket {
     /// Asks below this root, and reads these files where nobody answers.
     pub fn new(root: Root, files: Files) -> Socket {
-        Socket { root, files, last_event: 0, has_agent: false }
+        Socket { root, files, last_event: 0, has_agent: false, silent: None }
     }
 
-    /// A connection for one look. `Ok(None)`: nobody is there.
-    fn connect(&self) -> Result<Option<Connection>, String> {
-        Connection::open(&self.root).map_err(|error| match error.kind() {
-            std::io::ErrorKind::PermissionDenied => {
-                "the agent's socket may not be opened: run this as root, or as a member of its group"
-                    .to_owned()
-            }
-            _ => format!("connecting to the agent: {error}"),
-        })
+    /// What the files say. An agent that does not answer has not since it was first asked in vain.
+    fn look_at_files(&mut self, want: &Want, absence: Absence) -> Result<Option<Seen>, String> {
+        (self.has_agent, self.last_event) = (false, 0);
+        self.silent = matches!(absence, Absence::Silent(_)).then(|| self.silent.unwrap_or(absence));
+        self.files.because(self.silent.unwrap_or(absence)).look(want)
     }
 
     /// What happened since the last look. What cannot be had now is asked for again with the next.
@@ -62,17 +66,14 @@ impl Socket {
     }
 }
 
-fn ask(agent: &mut Connection, ask: Ask) -> Result<Answer, String> {
-    match agent.send(ask).and_then(|()| agent.receive(PATIENCE)) {
-        Ok(Answer::Refused { message, .. }) => Err(message),
-        Ok(answer) => Ok(answer),
-        Err(error) => Err(format!("asking the agent: {error}")),
-    }
+fn ask(agent: &mut Connection, ask: Ask) -> io::Result<Answer> {
+    agent.send(ask)?;
+    agent.receive(PATIENCE)
 }
 
 /// Of the cgroup that is wanted. It may have gone since the status; the next look says more.
 fn detail(agent: &mut Connection, want: &Want) -> Option<Detail> {
-    let cgroup = want.detail.clone()?;
+    let cgroup = CgroupPath::from_shown(want.detail.as_deref()?);
     match ask(agent, Ask::Detail { cgroup }) {
         Ok(Answer::Detail(detail)) => Some(*detail),
         _ => None,
@@ -88,13 +89,26 @@ impl Source for Socket {
     }
 
     fn look(&mut self, want: &Want) -> Result<Option<Seen>, String> {
-        let Some(mut agent) = self.connect()? else {
-            self.has_agent = false;
-            self.last_event = 0;
-            return self.files.look(want);
+        let asked = SystemTime::now();
+        let mut agent = match Connection::open(&self.root) {
+            Ok(Some(agent)) => agent,
+            Ok(None) => return self.look_at_files(want, Absence::NotRunning),
+            Err(error) => match Absence::of(&error, asked) {
+                Some(absence) => return self.look_at_files(want, absence),
+                None => return Err(format!("connecting to the agent: {error}")),
+            },
         };
-        match ask(&mut agent, Ask::Status)? {
+        let answer = match ask(&mut agent, Ask::Status) {
+            Ok(answer) => answer,
+            Err(error) => match Absence::of(&error, asked) {
+                Some(absence) => return self.look_at_files(want, absence),
+                None => return Err(format!("asking the agent: {error}")),
+            },
+        };
+        match answer {
+            Answer::Refused { message, .. } => Err(message),
             Answer::Status(mut status) => {
+                self.silent = None;
                 self.has_agent = true;
                 if self.files.rows() == Rows::All
                     && let Some(files) = self.files.look(want)?

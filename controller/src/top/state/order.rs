@@ -28,7 +28,7 @@ impl Sort {
             if self.column.is_none() && self.is_descending { order.reverse() } else { order }
         };
         let Some(column) = self.column else { return by_name() };
-        let value = COLUMNS[column].value;
+        let value = |row| COLUMNS[column].value(row);
         value(one).order(&value(other), self.is_descending).then_with(by_name)
     }
 }

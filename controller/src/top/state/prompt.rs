@@ -1,7 +1,7 @@
 //! What is typed: a filter, a time, the order for a round of write-back. Pure; what comes of it is `keys`'.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use swaptier_policies::{Bytes, Seconds};
+use swaptier_policies::{Bytes, CgroupPath, Seconds};
 
 use crate::serve::protocol::Ask;
 
@@ -91,7 +91,7 @@ impl Order {
         if pages == 0 {
             return Err("at most: less than a page".to_owned());
         }
-        let cgroup = self.cgroup.clone();
+        let cgroup = CgroupPath::from_shown(&self.cgroup);
         Ok(Ask::Writeback { cgroup, older_than: age.0, pages, dialect: None, dry_run: false })
     }
 }

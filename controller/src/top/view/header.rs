@@ -4,10 +4,10 @@ use ratatui::text::{Line, Span};
 
 use super::{bar, clipped, clock, lines_shown, span, spread};
 use crate::{
-    serve::status::{PressureStatus, Status},
+    serve::status::{MapState, PressureStatus, Status},
     text,
     top::{
-        columns::{COLUMNS, Value, ratio},
+        columns::{COLUMNS, Column, Value, ratio},
         layout::{BARE, WIDE, header_lines},
         paint::Tone,
         seen::Flow,
@@ -233,7 +233,8 @@ fn agent(state: &State, status: &Status) -> Part {
     let agent = &status.agent;
     let of = |words| Part { name: "agent", bar: vec![], words };
     if !agent.running {
-        let words = "! no agent is running: pane 3 says what that costs";
+        let absent = state.look.name(agent.absent.as_deref().unwrap_or("no agent is running"));
+        let words = format!("! {absent}: pane 3 says what that costs");
         return of(vec![span(state, Tone::Care, words)]);
     }
     if let Some(doing) = &agent.doing {
@@ -262,7 +263,7 @@ fn agent(state: &State, status: &Status) -> Part {
 fn map(state: &State, status: &Status) -> Part {
     let map = &status.map;
     let of = |tone, words: String| Part { name: "map", bar: vec![], words: vec![span(state, tone, words)] };
-    if map.state == "absent" {
+    if map.state == MapState::Absent {
         let why = map.reason.as_deref().unwrap_or("no reason given");
         let unknown = unknown(state).join(" ");
         let none = if unknown.is_empty() { String::new() } else { format!(": no {unknown}") };
@@ -271,24 +272,24 @@ fn map(state: &State, status: &Status) -> Part {
     }
     let words = format!(
         "{}, drift {}, missed {}, skipped {}, {} locked",
-        state.look.name(&map.state),
+        map.state,
         map.drift_pages,
         map.missed_events,
         map.recursion_misses,
         text::size(map.locked_bytes),
     );
-    let is_fine = map.state == "exact" && map.missed_events == 0;
+    let is_fine = map.state == MapState::Exact && map.missed_events == 0;
     let (sign, tone) = if is_fine { ("", Tone::Plain) } else { ("! ", Tone::Care) };
     of(tone, format!("{sign}{words}"))
 }
 
 /// Columns of numbers of which nothing is known.
 fn unknown(state: &State) -> Vec<&'static str> {
-    let is_unknown = |value: fn(&_) -> Value<'_>| {
-        !state.rows.is_empty() && state.rows.iter().all(|row| value(row) == Value::Unknown)
+    let is_unknown = |column: &&Column| {
+        !state.rows.is_empty() && state.rows.iter().all(|row| column.value(row) == Value::Unknown)
     };
     let numbers = COLUMNS.iter().filter(|column| column.is_number());
-    numbers.filter(|column| is_unknown(column.value)).map(|column| column.title).collect()
+    numbers.filter(is_unknown).map(|column| column.title).collect()
 }
 
 fn tabs(state: &State, width: usize) -> Line<'static> {

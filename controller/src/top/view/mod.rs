@@ -22,7 +22,7 @@ use super::{
     paint::Tone,
     state::{Pane, State},
 };
-use crate::text;
+use crate::text::{self, clock};
 
 /// Draws all of it.
 pub fn draw(state: &State, frame: &mut Frame<'_>) {
@@ -163,12 +163,6 @@ fn bar(state: &State, width: usize, whole: u64, parts: &[(u64, &'static str, Ton
     }
     spans.push(span(state, Tone::Faint, state.look.signs.rest.repeat(left)));
     spans
-}
-
-/// `HH:MM:SS`, of the day in UTC.
-fn clock(unix_seconds: u64) -> String {
-    let second = unix_seconds % 86_400;
-    format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
 }
 
 /// A whole line in one tone.

@@ -78,7 +78,7 @@ fn row(state: &State, place: &Place, name: usize, shown: &[Shown]) -> Line<'stat
     for shown in shown {
         let column = &COLUMNS[shown.column];
         let width = usize::from(column.width);
-        let value = (column.value)(row);
+        let value = column.value(row);
         let cell = value.show();
         let cell = state.look.name(&cell);
         let is_trouble =

@@ -2,7 +2,7 @@
 //! used by its number and its node `/dev/dm-N`, which the kernel makes.
 //!
 //! Lives here: the commands and their errors. How a request looks in memory is `wire.rs`'s; what the tables mean is known
-//! to those who load them. Callers: the hands and `look.rs`.
+//! to those who load them. Callers: the executor and `look.rs`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -53,10 +53,13 @@ impl DmError {
     }
 }
 
-/// What the kernel's log is needed for.
+/// Where to look for what mends it.
 fn hint(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EINVAL) => " (the kernel's log says which part of the table it refused)",
+        Some(libc::EPERM | libc::EACCES | libc::EROFS) => {
+            " (a service needs `DeviceAllow=/dev/mapper/control rw` and no `PrivateDevices=`: the shipped unit has both right)"
+        }
         _ => "",
     }
 }
@@ -112,12 +115,14 @@ impl Dm {
             .map(|answer| answer.versions())
     }
 
-    /// Makes a device without a table.
+    /// Makes a device without a table, with the uuid that says it is ours.
     ///
     /// # Errors
     /// When the kernel refuses, as it does when there is one of this name.
     pub fn create(&self, name: &str) -> Result<DeviceNumber> {
-        let request = Request::named(Command::Create, name).map_err(|e| DmError::new("create", name, e))?;
+        let request =
+            Request::named(Command::Create, name).and_then(|request| request.with_uuid(&uuid(name)));
+        let request = request.map_err(|e| DmError::new("create", name, e))?;
         self.run("create", name, request).map(|answer| answer.number())
     }
 
@@ -175,12 +180,13 @@ impl Dm {
         self.run(action, name, request.map_err(|e| DmError::new(action, name, e))?).map(drop)
     }
 
-    /// The table in use; empty if none was ever put in place.
+    /// Its uuid, and the table in use; that is empty if none was ever put in place.
     ///
     /// # Errors
     /// When there is no such device.
-    pub fn table(&self, name: &str) -> Result<Vec<Target>> {
-        self.lines("read the table of", name, Flags::STATUS_TABLE | Flags::SECURE_DATA)
+    pub fn table(&self, name: &str) -> Result<(String, Vec<Target>)> {
+        let answer = self.ask("read the table of", name, Flags::STATUS_TABLE | Flags::SECURE_DATA)?;
+        Ok((answer.uuid(), answer.table()))
     }
 
     /// What each target says about itself; it is not asked to write out anything first.
@@ -188,12 +194,12 @@ impl Dm {
     /// # Errors
     /// When there is no such device.
     pub fn status(&self, name: &str) -> Result<Vec<Target>> {
-        self.lines("read the status of", name, Flags::NO_FLUSH)
+        self.ask("read the status of", name, Flags::NO_FLUSH).map(|answer| answer.table())
     }
 
-    fn lines(&self, action: &'static str, name: &str, flags: Flags) -> Result<Vec<Target>> {
+    fn ask(&self, action: &'static str, name: &str, flags: Flags) -> Result<Request> {
         let request = Request::named(Command::Status, name).map_err(|e| DmError::new(action, name, e))?;
-        self.run(action, name, request.flag(flags)).map(|answer| answer.table())
+        self.run(action, name, request.flag(flags))
     }
 
     fn plain(&self, action: &'static str, name: &str, command: Command, flags: Flags) -> Result<()> {
@@ -218,6 +224,12 @@ impl Dm {
             request.grow();
         }
     }
+}
+
+/// The uuid that a device of ours has: anybody may give a device one of our names.
+#[must_use]
+pub fn uuid(name: &str) -> String {
+    format!("SWAPTIER-{name}")
 }
 
 /// The node of a device.

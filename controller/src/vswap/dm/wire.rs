@@ -21,6 +21,8 @@ const FLAGS: usize = 28;
 const DEV: usize = 40;
 const NAME: usize = 48;
 const NAME_LEN: usize = 128;
+const UUID: usize = 176;
+const UUID_LEN: usize = 129;
 
 /// Numbers of the commands. Resuming is `Suspend` without the flag that asks to suspend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +92,20 @@ impl Request {
         let mut request = Request::new(command);
         request.put(NAME, name.as_bytes());
         Ok(request)
+    }
+
+    /// Names it once more, by what no other device is called.
+    pub(super) fn with_uuid(mut self, uuid: &str) -> io::Result<Request> {
+        if uuid.len() >= UUID_LEN || uuid.contains('\0') {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no uuid of a device"));
+        }
+        self.put(UUID, uuid.as_bytes());
+        Ok(self)
+    }
+
+    /// The uuid of the device that was asked about. Empty: it has none.
+    pub(super) fn uuid(&self) -> String {
+        self.text(UUID)
     }
 
     pub(super) fn flag(mut self, flags: Flags) -> Request {

@@ -50,7 +50,8 @@ pub fn name(areas: &[AreaRecord], zrams: &mut BTreeMap<u32, Zram>) {
 fn is_ours(area: &AreaRecord, note: &ZramNote, zram: &Zram) -> bool {
     let has_our_size = zram.size == note.size || zram.size == Bytes(0);
     let holds_nothing_else = match &zram.holds {
-        Holds::Nothing => true,
+        // A disk with our sequence number was ours; who made it anew since cannot be told, and must not be written to.
+        Holds::Nothing | Holds::Hidden => true,
         Holds::Header(label) => label == area.spec.name.as_str(),
         Holds::Something => false,
     };
@@ -73,7 +74,7 @@ pub(super) fn build(area: &AreaRecord, part: &Part, place: &Place, found: &Found
         steps.push(Step::Header(area.spec.name.clone(), place.clone(), part.size));
     }
     steps.push(step(ZramStep::Limit(part.id)));
-    steps.push(Step::On(place.clone(), part.priority, false));
+    steps.push(Step::On { place: place.clone(), slots: part.size, priority: part.priority, discard: false });
 }
 
 /// Removes what is left of a device that was being added, and the devices of parts for which `is_to_go`.
@@ -92,7 +93,7 @@ pub(super) fn clean(area: &AreaRecord, is_to_go: impl Fn(u32) -> bool, found: &F
     for part in over.devices.keys().copied().filter(|part| is_to_go(*part)) {
         let name = area.spec.name.device(part);
         if found.zram_named(&name).is_some() {
-            steps.extend(in_use(&Place::Zram(name), found).map(Step::Off));
+            steps.extend(in_use(&Place::Zram(name), found).map(|swap| Step::Off(swap.path.clone())));
             steps.push(step(ZramStep::Remove(part)));
         } else {
             steps.extend(left(area, part, found));

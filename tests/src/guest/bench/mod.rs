@@ -6,6 +6,7 @@ mod cost;
 pub(in crate::guest) mod exact;
 pub(in crate::guest) mod faces;
 pub(in crate::guest) mod kill;
+mod selftests;
 pub(in crate::guest) mod ugly;
 pub(in crate::guest) mod writeback;
 
@@ -44,6 +45,10 @@ fn chosen<'a, T>(all: &'a [T], name: impl Fn(&T) -> &'static str, options: &Opti
 /// # Errors
 /// When there is none of this name, or it cannot be carried out.
 pub fn run(name: &str, options: &Options) -> Result<bool> {
+    // The only one of an installed system.
+    if name == "selftests" {
+        return selftests::run(options);
+    }
     preamble::check()?;
     match name {
         "areas" => areas::run(options),
@@ -54,7 +59,8 @@ pub fn run(name: &str, options: &Options) -> Result<bool> {
         "ugly" => ugly::run(options),
         "writeback" => writeback::run(options),
         _ => bail!(
-            "no measurement is called `{name}`; there are: areas, cost, exact, faces, kill, ugly, writeback"
+            "no measurement is called `{name}`; there are: areas, cost, exact, faces, kill, selftests, ugly, \
+             writeback"
         ),
     }
 }

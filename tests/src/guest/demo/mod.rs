@@ -45,11 +45,11 @@ pub struct Options {
     pub redraw: bool,
 }
 
-/// Runs the demo; `true` when all its claims hold.
+/// Runs the demo and returns the claims that do not hold, with their figures.
 ///
 /// # Errors
 /// When it cannot be carried out: the guest, a cgroup, a workload or the agent refused.
-pub fn run(options: Options) -> Result<bool> {
+pub fn run(options: Options) -> Result<Vec<String>> {
     preamble::check()?;
     let stage = Stage::set(40)?;
     let ram = kernel::meminfo("MemTotal")?;
@@ -65,12 +65,12 @@ pub fn run(options: Options) -> Result<bool> {
     let evidence = perform(&cold, &hot, options)?;
     let claims = verdict::judge(&evidence);
     println!("{}", text::table(&claims));
-    let broken = claims.iter().filter(|c| c.holds == Some(false)).count();
-    match broken {
+    let broken: Vec<_> = claims.iter().filter(|claim| claim.holds == Some(false)).map(text::line).collect();
+    match broken.len() {
         0 => println!("All claims hold."),
-        _ => println!("{broken} claims do not hold."),
+        count => println!("{count} claims do not hold."),
     }
-    Ok(broken == 0)
+    Ok(broken)
 }
 
 fn perform(cold: &Cgroup, hot: &Cgroup, options: Options) -> Result<Evidence> {

@@ -67,9 +67,14 @@ pub(super) fn table(claims: &[Claim]) -> String {
             Some(false) => "NO",
             None => "",
         };
-        text.push_str(&format!("  {mark:<2}  {:<46}  {}\n", claim.what, claim.figures));
+        text.push_str(&format!("  {mark:<2}  {}\n", line(claim)));
     }
     text
+}
+
+/// A claim and its figures.
+pub(super) fn line(claim: &Claim) -> String {
+    format!("{:<46}  {}", claim.what, claim.figures)
 }
 
 /// `37,812 pages`.

@@ -7,15 +7,12 @@ use serde_json::Value;
 
 use crate::guest::agent::{Agent, swaptier, swaptier_json};
 use crate::guest::cgroup::Cgroup;
+use crate::guest::hidden::{self, Ghost};
 use crate::guest::kernel::{self, vmstat};
-use crate::guest::settings::{Settings, VALVE, root_valve};
+use crate::guest::settings::{Settings, VALVE, root_valve, root_valve_is as valve_is};
 use crate::guest::wait::wait_for;
 use crate::guest::workload::Workload;
 use crate::guest::zswap::Zswap;
-
-fn valve_is(wanted: &str, what: &str) -> Result<()> {
-    wait_for(what, Duration::from_secs(15), || Ok(kernel::read(root_valve())? == wanted))
-}
 
 fn held(status: &Value, path: &str) -> String {
     let own = status["held"].as_array().into_iter().flatten().filter(|held| held["cgroup"] == path);
@@ -81,4 +78,51 @@ fn kept_shut(kind: &str, storage: &str) -> Result<()> {
     wait_for("the area to be removed", Duration::from_secs(15), || Ok(kernel::swaps()?.is_empty()))?;
     valve_is("1", "the root's valve to be given back")?;
     agent.stop()
+}
+
+/// A ghost is one for an agent whose `/dev` is empty, and whatever its name is after it was switched on in a mount namespace
+/// that is gone. Nothing is written to it, it is not made anew, and it goes when it is told to.
+pub(super) fn a_ghost_is_one_behind_a_dev_of_its_own() -> Result<()> {
+    let _zswap = Zswap::set_up(40)?;
+    let _settings = Settings::without_policy()?;
+    let ghost = Ghost::make("big", "512M", "10")?;
+    println!("    /proc/swaps: {}", kernel::read("/proc/swaps")?.lines().last().unwrap_or_default());
+
+    let written = vmstat("pswpout")?;
+    let agent = Agent::start_hidden()?;
+    valve_is("0", "the root's valve to be closed")?;
+    let cgroup = Cgroup::create("areas.slice/a")?;
+    let mut workload = Workload::spawn(&cgroup, "--cold 40M --raw 5 --commands")?;
+    workload.command("pageout cold")?;
+    let row = swaptier_json(&["status", "--json"])?["areas"][0].clone();
+    ensure!(row["name"] == "big" && row["storage"] == "ghost_dm", "the area's row: {row}");
+    workload.command("verify")?;
+    workload.finish()?;
+    super::within("pages written to the ghost", vmstat("pswpout")? - written, 0..=0)?;
+    agent.stop()?;
+
+    // Without the list, and without the control node, nothing says that it holds pages.
+    let (list, away) = ("/var/lib/swaptier/areas.json", "/var/lib/swaptier/areas.away");
+    std::fs::rename(list, away)?;
+    let status = hidden::command("tmpfs", &["status", "--json"])?.output();
+    std::fs::rename(away, list)?;
+    let status: Value = serde_json::from_slice(&status?.stdout)?;
+    ensure!(status["areas"][0]["storage"] == "unseen", "the area's row: {}", status["areas"][0]);
+    ensure!(status["agent"]["lost"].to_string().contains("cannot be told from here"), "not said: {status}");
+
+    // Slots that memory has no room for are refused before anything is made, or take none to speak of.
+    let huge = swaptier(&["ghost", "create", "huge", "--size", "1T", "--kind", "dm"])?;
+    println!("    1 TiB of slots: {} {}", huge.code, huge.stderr.trim());
+    match huge.code {
+        0 => ensure!(swaptier(&["ghost", "remove", "huge"])?.code == 0, "a large ghost cannot be removed"),
+        _ => ensure!(
+            huge.stderr.contains("of the kernel's memory"),
+            "not refused for its size: {}",
+            huge.stderr
+        ),
+    }
+    ghost.remove()?;
+    ensure!(kernel::swaps()?.is_empty(), "areas are left");
+    swaptier(&["restore"]).map(drop)?;
+    valve_is("1", "the root's valve to be given back")
 }

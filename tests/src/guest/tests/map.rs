@@ -1,14 +1,16 @@
 //! The map where the probes were not always there: slots from before them, agents that die and come back.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::agent::same_sums;
-use crate::guest::agent::Agent;
+use crate::guest::agent::{Agent, swaptier, swaptier_json};
+use crate::guest::bpf;
 use crate::guest::cgroup::Cgroup;
 use crate::guest::kernel::page_size;
+use crate::guest::manager::Manager;
 use crate::guest::stage::Stage;
 use crate::guest::status::Status;
 use crate::guest::wait::wait_for;
@@ -17,32 +19,39 @@ use crate::guest::workload::Workload;
 /// Freed slots that the kernel keeps as used: 64 on each of two processors (6.12).
 const KEPT_FREE: u64 = 128;
 
-/// Two cgroups are in swap when the agent starts: each gets its own pages as unknown, and no drift is left. Touched and
-/// stored again they are known, page for page and byte for byte.
+/// Three cgroups are in swap when the agent starts, one of them with shared memory that no page table names: each gets its
+/// own pages, those in zswap page for page and byte for byte, with an age that grows from the start. Of these a round is
+/// made like of any others. Touched and stored again all are known.
 pub(super) fn slots_from_before_have_their_owner() -> Result<()> {
     let _stage = Stage::set(40)?;
-    let (first, second) = (Cgroup::create("test.slice/first")?, Cgroup::create("test.slice/second")?);
-    let mut large = Workload::spawn(&first, "--hot 1M --warm 0 --cold 40M --zero 10 --commands")?;
-    let mut small = Workload::spawn(&second, "--hot 1M --warm 0 --cold 10M --commands")?;
-    large.command("pageout cold")?;
-    small.command("pageout cold")?;
-    let agent = Agent::start(&[])?;
-    let status = Status::read()?;
-    for cgroup in [&first, &second] {
-        let unknown = status.cgroup(cgroup.path()).unknown_pages;
-        let used = cgroup.get("memory.swap.current")?.parse::<u64>()? / page_size();
-        println!("    {}: {unknown} unknown pages, {used} pages in swap by the kernel", cgroup.path());
-        ensure!(
-            unknown <= used && unknown + KEPT_FREE >= used,
-            "{}: {unknown} of {used} pages",
-            cgroup.path()
-        );
+    let cgroups = ["first", "second", "shared"].map(|name| Cgroup::create(&format!("test.slice/{name}")));
+    let [first, second, shared] = cgroups;
+    let (first, second, shared) = (first?, second?, shared?);
+    let mut works = vec![
+        (&first, Workload::spawn(&first, "--hot 1M --warm 0 --cold 40M --zero 10 --commands")?),
+        (&second, Workload::spawn(&second, "--hot 1M --warm 0 --cold 10M --commands")?),
+        (&shared, Workload::spawn(&shared, "--hot 0 --warm 0 --cold 8M --shmem --commands --seed 3")?),
+    ];
+    for (_, work) in &mut works {
+        work.command("pageout cold")?;
     }
-    ensure!(status.map.drift_pages.abs() <= 64, "drift {} beside known owners", status.map.drift_pages);
-    for (workload, cgroup) in [(&mut large, &first), (&mut small, &second)] {
-        workload.command("touch cold")?;
-        workload.command("write cold")?;
-        workload.command("pageout cold")?;
+    let begun = Instant::now();
+    let agent = Agent::start(&[])?;
+    for (cgroup, _) in &works {
+        all_from_before(cgroup, begun)?;
+    }
+    let drift = Status::read()?.map.drift_pages;
+    ensure!(drift.abs() <= 64, "drift {drift} beside known owners");
+    let written = first.stat("zswpwb")?;
+    std::thread::sleep(Duration::from_secs(3));
+    swaptier_json(&["writeback", first.path(), "--older-than", "2s", "--max", "500", "--json"])?;
+    let written = first.stat("zswpwb")? - written;
+    println!("    {written} of them written back");
+    ensure!(written > 400, "only {written} of 500 pages from before were written back");
+    for (cgroup, work) in &mut works {
+        for command in ["touch cold", "write cold", "pageout cold"] {
+            work.command(command)?;
+        }
         let mut left = 0;
         wait_for("no page to be unknown", Duration::from_secs(10), || {
             left = Status::read()?.cgroup(cgroup.path()).unknown_pages;
@@ -51,9 +60,29 @@ pub(super) fn slots_from_before_have_their_owner() -> Result<()> {
         .with_context(|| format!("{left} pages are unknown"))?;
         same_sums(cgroup, "stored again")?;
     }
-    large.finish()?;
-    small.finish()?;
+    for (_, work) in works {
+        work.finish()?;
+    }
     agent.stop()
+}
+
+/// All of a cgroup that was in swap when the agent started, at `begun` or later, is in the map.
+fn all_from_before(cgroup: &Cgroup, begun: Instant) -> Result<()> {
+    same_sums(cgroup, "from before")?;
+    let (seen, at_most) = (Status::read()?.cgroup(cgroup.path()), begun.elapsed().as_secs() + 1);
+    let used = cgroup.get("memory.swap.current")?.parse::<u64>()? / page_size();
+    let (zswap, unknown, oldest) = (seen.zswap_pages, seen.unknown_pages, seen.oldest_seconds);
+    println!("    {}: {zswap} in zswap, {unknown} unknown, of {used} in swap; {oldest:?} s", cgroup.path());
+    ensure!(zswap > 1_000, "{}: {zswap} pages in zswap: nothing to find", cgroup.path());
+    ensure!(
+        zswap + unknown <= used && zswap + unknown + KEPT_FREE >= used,
+        "{}: {zswap} and {unknown} of {used} pages",
+        cgroup.path()
+    );
+    // They are as old as the agent at least, and nobody knows how much older.
+    ensure!(oldest.is_some_and(|age| age <= at_most), "{oldest:?} s after at most {at_most}");
+    ensure!(seen.stored_pages == 0, "{} pages from before count as stored", seen.stored_pages);
+    Ok(())
 }
 
 /// Where a running agent's probes and maps are pinned.
@@ -86,6 +115,7 @@ pub(super) fn a_killed_agent_leaves_its_map_to_the_next() -> Result<()> {
         });
         println!("    {}: {seen} stores by the map, {kernel} by the kernel", cgroup.path());
         counted?;
+        ensure!(kernel > 0, "{}: nothing was stored: nothing was put to the test", cgroup.path());
     }
     quiet.command("pageout warm")?;
     same_sums(&cgroup, "at the end")?;
@@ -114,6 +144,95 @@ fn kill_and_follow(agent: Agent, cgroup: &Cgroup, quiet: &mut Workload) -> Resul
     let agent = Agent::start_with(&[], &[("RUST_LOG", "info,swaptier_ebpf=debug")])?;
     same_sums(cgroup, "taken over")?;
     Ok(agent)
+}
+
+/// A configuration under which a stopped agent leaves its map behind.
+const KEEPS: &str = "/tmp/keeps.toml";
+
+/// The service is restarted in order: what is pinned goes to its manager and comes back, and the probes go on in between. So
+/// the next agent has every page with its age. Stopped for good, no probe is left; where the configuration says that the
+/// map is to be kept, it is until `restore`.
+pub(super) fn a_restart_keeps_the_map_and_a_stop_does_not() -> Result<()> {
+    let _stage = Stage::set(40)?;
+    let manager = Manager::start()?;
+    let agent = Agent::start_with(&[], &manager.variables())?;
+    let cgroup = Cgroup::create("test.slice/restart")?;
+    let mut work = Workload::spawn(&cgroup, "--hot 1M --warm 8M --cold 16M --commands")?;
+    work.command("pageout cold")?;
+    same_sums(&cgroup, "before")?;
+    std::thread::sleep(Duration::from_secs(4));
+    agent.stop()?;
+    println!("    {} descriptors are with the manager", manager.stored());
+    ensure!(manager.stored() > 20 && !Path::new(PINS).exists(), "{} with the manager", manager.stored());
+    work.command("pageout warm")?;
+    work.command("touch cold 0..1000")?;
+    let agent = manager.restart()?;
+    ensure!(manager.stored() == 0, "{} are still with the manager", manager.stored());
+    with_ages(&cgroup, "restarted")?;
+    let unknown = Status::read()?.cgroup(cgroup.path()).unknown_pages;
+    ensure!(unknown == 0, "{unknown} pages are unknown");
+    agent.stop()?;
+    manager.drop_all();
+    wait_for("the probes to go", Duration::from_secs(10), || Ok(bpf::loaded("zswap_load").is_none()))?;
+    std::fs::write(KEEPS, "[map]\nkeep = \"always\"\n").context(KEEPS)?;
+    let agent = Agent::start_with(&["--config", KEEPS], &[])?;
+    std::thread::sleep(Duration::from_secs(4));
+    agent.stop()?;
+    work.command("touch warm 0..500")?;
+    let agent = Agent::start_with(&["--config", KEEPS], &[])?;
+    with_ages(&cgroup, "started again")?;
+    agent.stop()?;
+    ensure!(Path::new(PINS).exists(), "the map was not kept");
+    swaptier(&["restore"])?;
+    ensure!(!Path::new(PINS).exists(), "{PINS} is left behind");
+    work.finish().map(drop)
+}
+
+/// The map of the agent before is here, with ages from before this one.
+fn with_ages(cgroup: &Cgroup, step: &str) -> Result<()> {
+    let stored = cgroup.stat("zswpout")?;
+    same_sums(cgroup, step)?;
+    let seen = Status::read()?.cgroup(cgroup.path());
+    println!("    {step}: oldest {:?} s, {} stores", seen.oldest_seconds, seen.stored_pages);
+    ensure!(seen.oldest_seconds >= Some(4), "the ages are lost: {:?}", seen.oldest_seconds);
+    ensure!(seen.stored_pages <= stored && stored > 0, "{} stores of {stored}", seen.stored_pages);
+    Ok(())
+}
+
+/// A configuration under which no decision is due for long.
+const SELDOM: &str = "[agent]\ninterval = \"1h\"\n";
+const SELDOM_FILE: &str = "/tmp/seldom.toml";
+/// Somebody who has looked is expected back for half a minute.
+const FORGOTTEN: Duration = Duration::from_secs(40);
+
+/// While nobody looks and no decision is due the slots are not walked, and counters are read all the same. Whoever looks
+/// then is told how old the pages by tier are, and has those of now with the next ticks.
+pub(super) fn slots_are_walked_when_somebody_needs_them() -> Result<()> {
+    let _stage = Stage::set(40)?;
+    std::fs::write(SELDOM_FILE, SELDOM).context(SELDOM_FILE)?;
+    let agent = Agent::start_with(&["--config", SELDOM_FILE], &[])?;
+    let cgroup = Cgroup::create("test.slice/seldom")?;
+    let mut work = Workload::spawn(&cgroup, "--hot 1M --warm 8M --cold 16M --commands")?;
+    work.command("pageout cold")?;
+    same_sums(&cgroup, "looked at")?;
+    std::thread::sleep(FORGOTTEN);
+    work.command("pageout warm")?;
+    std::thread::sleep(Duration::from_secs(3));
+    let (seen, stored) = (Status::read()?, cgroup.stat("zswpout")?);
+    let (age, row) = (seen.map.age_seconds, seen.cgroup(cgroup.path()));
+    println!(
+        "    {age:?} s old: {} pages in zswap, {} stored of {stored}",
+        row.zswap_pages, row.stored_pages
+    );
+    ensure!(age.is_some_and(|age| (3..FORGOTTEN.as_secs()).contains(&age)), "walked {age:?} s ago");
+    ensure!(row.stored_pages == stored, "{} stores counted of {stored}", row.stored_pages);
+    ensure!(row.zswap_pages < cgroup.stat("zswapped")? / page_size(), "the slots were walked");
+    ensure!(seen.map.state == "exact", "a map that was not walked is {}", seen.map.state);
+    same_sums(&cgroup, "looked at again")?;
+    let age = Status::read()?.map.age_seconds;
+    ensure!(age.is_some_and(|age| age <= 1), "walked {age:?} s ago");
+    work.finish()?;
+    agent.stop()
 }
 
 /// An idle map is small whatever it can hold; a used slot costs little more than its word; and what was used once is

@@ -1,10 +1,10 @@
 //! What the host offers for a round. Everything is probed; no version is compared.
 
-use swaptier_policies::Bytes;
+use swaptier_policies::{Bytes, Knob};
 
 use crate::{
     act::reclaim,
-    root::{Root, RootError},
+    root::{Root, RootError, cgroup_file},
     sense::{self, ZswapParameters},
 };
 
@@ -34,6 +34,8 @@ pub struct Means {
     pub key: Result<&'static str, String>,
     /// Whether `memory.reclaim` takes `swappiness=max`.
     pub takes_swappiness_max: bool,
+    /// The word by which it reclaims anonymous memory and no page cache, as far as it has one.
+    pub anonymous: Option<&'static str>,
     /// The `scan` files of zswap's shrinkers, relative to the root; none where the kernel shows no shrinkers.
     pub scans: Vec<String>,
     /// Memory nodes.
@@ -51,7 +53,7 @@ impl Facts {
             zswap: sense::read_parameters(root),
             ram: memory.total,
             pool: memory.zswap,
-            has_swap: !sense::procfs::read_swaps(root)?.is_empty(),
+            has_swap: !sense::swaps::read(root)?.is_empty(),
             means: Means::look(root),
         })
     }
@@ -98,7 +100,7 @@ impl Default for Means {
     /// Nothing is known.
     fn default() -> Self {
         let key = Err("whether memory.reclaim has a key for it was not tried".to_owned());
-        Self { key, takes_swappiness_max: false, scans: Vec::new(), nodes: vec![0] }
+        Self { key, takes_swappiness_max: false, anonymous: None, scans: Vec::new(), nodes: vec![0] }
     }
 }
 
@@ -110,13 +112,19 @@ impl Means {
         if !root.is_system() {
             return seen;
         }
-        let takes_swappiness_max = reclaim::takes(root, reclaim::SWAPPINESS_MAX).unwrap_or(false);
-        Self { key: key(|word| reclaim::takes(root, word)), takes_swappiness_max, ..seen }
+        let anonymous =
+            reclaim::ANONYMOUS.into_iter().find(|word| reclaim::takes(root, word).unwrap_or(false));
+        let takes_swappiness_max = anonymous == Some(reclaim::SWAPPINESS_MAX);
+        let valve = root.read_value(&cgroup_file("", Knob::ZswapWriteback.file())).ok();
+        let is_open = valve.as_deref() != Some("0");
+        let key = key(|word| reclaim::takes(root, word), is_open);
+        Self { key, takes_swappiness_max, anonymous, ..seen }
     }
 }
 
-/// The first key that the kernel takes. The names are those under which the key was proposed.
-fn key(takes: impl Fn(&str) -> Result<bool, RootError>) -> Result<&'static str, String> {
+/// The first key that the kernel takes. The names are those under which the key was proposed. While the root's way to disk
+/// is closed (`is_open` is false) a kernel that has it refuses it like a word it does not know.
+fn key(takes: impl Fn(&str) -> Result<bool, RootError>, is_open: bool) -> Result<&'static str, String> {
     for word in reclaim::ZSWAP_ONLY {
         match takes(word) {
             Ok(true) => return Ok(word),
@@ -126,7 +134,14 @@ fn key(takes: impl Fn(&str) -> Result<bool, RootError>) -> Result<&'static str, 
             }
         }
     }
-    Err(format!("this kernel's memory.reclaim takes none of: {}", reclaim::ZSWAP_ONLY.join(", ")))
+    let names = reclaim::ZSWAP_ONLY.join(", ");
+    Err(match is_open {
+        true => format!("this kernel's memory.reclaim takes none of: {names}"),
+        false => format!(
+            "whether this kernel's memory.reclaim takes one of {names} is not known while the root's \
+             memory.zswap.writeback is 0: it is asked again"
+        ),
+    })
 }
 
 /// A folder is named after its shrinker and a number: `mm-zswap-41`.
@@ -179,14 +194,15 @@ mod tests {
 
     #[test]
     fn the_key_is_taken_by_either_name_and_not_knowing_is_not_absence() {
-        assert_eq!(key(|word| Ok(word == "source=zswap")), Ok("source=zswap"));
-        assert_eq!(key(|_| Ok(true)), Ok("zswap_writeback_only"));
-        assert!(key(|_| Ok(false)).is_err_and(|why| why.contains("takes none of")));
+        assert_eq!(key(|word| Ok(word == "source=zswap"), true), Ok("source=zswap"));
+        assert_eq!(key(|_| Ok(true), true), Ok("zswap_writeback_only"));
+        assert!(key(|_| Ok(false), true).is_err_and(|why| why.contains("takes none of")));
+        assert!(key(|_| Ok(false), false).is_err_and(|why| why.contains("is not known while the root's")));
         let denied = || RootError {
             path: "/x".into(),
             action: "write",
             source: io::Error::from_raw_os_error(libc::EACCES),
         };
-        assert!(key(|_| Err(denied())).is_err_and(|why| why.contains("is not known")));
+        assert!(key(|_| Err(denied()), true).is_err_and(|why| why.contains("is not known")));
     }
 }

@@ -4,6 +4,9 @@
 use super::{super::pump::wire::Stroke, Aimed, Dialect, Facts, Preparation};
 use crate::{act::reclaim, root::cgroup_file};
 
+/// Entries of a list that the kernel looks at in one go (`SHRINK_BATCH`, `SWAP_CLUSTER_MAX` twice).
+const GRAIN: u64 = 64;
+
 pub(super) struct Key;
 
 impl Dialect for Key {
@@ -14,6 +17,10 @@ impl Dialect for Key {
     fn probe(&self, facts: &Facts) -> Result<(), String> {
         facts.needs()?;
         facts.means.key.clone().map(drop)
+    }
+
+    fn grain(&self) -> u64 {
+        GRAIN
     }
 
     fn is_aimed(&self) -> bool {
@@ -38,7 +45,7 @@ mod tests {
     fn it_changes_nothing_of_the_host() {
         let round = Key.prepare(&facts(1), AIMED);
         assert_eq!((round.held, round.flicked), (Vec::new(), Vec::new()));
-        let file = "sys/fs/cgroup/a/memory.reclaim".to_owned();
+        let file = "sys/fs/cgroup/a/memory.reclaim".into();
         assert_eq!(round.stroke, Stroke::Key { file, key: "source=zswap".into() });
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Preparation {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Aimed<'a> {
     /// The cgroup's path.
-    pub(super) path: &'a str,
+    pub(super) path: &'a [u8],
     /// Ids of the cgroup and all below it.
     pub(super) ids: &'a [u64],
     /// The policy or command that asks.
@@ -51,6 +51,16 @@ pub(super) trait Dialect: Sync {
     /// What it would do beside its work.
     fn spares(&self, _facts: &Facts) -> Result<(), String> {
         Ok(())
+    }
+
+    /// How many pages it works on at once: of an order for fewer it may write more than was asked for.
+    fn grain(&self) -> u64 {
+        1
+    }
+
+    /// Whether it writes no page beyond what it is told, however few.
+    fn is_exact(&self) -> bool {
+        false
     }
 
     /// Whether the kernel itself aims it at one cgroup: then no other cgroup's valve has to be closed.
@@ -88,13 +98,14 @@ mod tests {
             means: Means {
                 key: Ok("source=zswap"),
                 takes_swappiness_max: true,
+                anonymous: Some("swappiness=max"),
                 scans: vec!["sys/kernel/debug/shrinker/mm-zswap-41/scan".into()],
                 nodes: vec![0, 1],
             },
         }
     }
 
-    pub(super) const AIMED: Aimed<'_> = Aimed { path: "a", ids: &[7, 8], why: "test" };
+    pub(super) const AIMED: Aimed<'_> = Aimed { path: b"a", ids: &[7, 8], why: "test" };
 
     #[test]
     fn no_dialect_without_zswap_or_swap() {

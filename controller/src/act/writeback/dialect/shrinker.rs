@@ -24,6 +24,10 @@ impl Dialect for Shrinker {
         }
     }
 
+    fn is_exact(&self) -> bool {
+        true
+    }
+
     fn prepare(&self, facts: &Facts, aimed: Aimed<'_>) -> Preparation {
         let nodes = &facts.means.nodes;
         let lists = aimed.ids.iter().flat_map(|id| nodes.iter().map(move |node| format!("{id} {node}")));
@@ -45,7 +49,7 @@ pub(super) fn exists(facts: &Facts) -> Result<(), String> {
 
 /// The change that switches it on for a round; none where it is on.
 pub(super) fn switched_on(facts: &Facts, why: &str) -> Vec<Change> {
-    let switch = || Change::file(format!("{PARAMETERS}/shrinker_enabled"), None, "N", "Y", why);
+    let switch = || Change::round(format!("{PARAMETERS}/shrinker_enabled"), None, "N", "Y", why);
     (facts.zswap.shrinker_enabled == Some(false)).then(switch).into_iter().collect()
 }
 

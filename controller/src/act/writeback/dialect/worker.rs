@@ -33,7 +33,7 @@ impl Dialect for Worker {
 
     fn prepare(&self, facts: &Facts, aimed: Aimed<'_>) -> Preparation {
         let flick = |name: &str, high: Option<u8>| Flick {
-            path: format!("{PARAMETERS}/{name}"),
+            path: format!("{PARAMETERS}/{name}").into(),
             low: "0".to_owned(),
             high: high.unwrap_or_default().to_string(),
         };
@@ -41,7 +41,7 @@ impl Dialect for Worker {
         let accept = flick("accept_threshold_percent", facts.zswap.accept_threshold_percent);
         // What is given back first is last: the limit.
         let flicked =
-            [&accept, &limit].map(|at| Change::file(&at.path, None, &at.high, &at.low, aimed.why)).to_vec();
+            [&accept, &limit].map(|at| Change::round(&at.path, None, &at.high, &at.low, aimed.why)).to_vec();
         let room = facts.accept_limit().map_or(0, room);
         Preparation { held: Vec::new(), flicked, stroke: Stroke::Worker { limit, accept, room } }
     }
@@ -79,6 +79,6 @@ mod tests {
         let flicked = Worker.prepare(&facts(1), AIMED).flicked;
         let values = flicked.iter().map(|change| (change.old.as_str(), change.new.as_str()));
         assert_eq!(values.collect::<Vec<_>>(), [("90", "0"), ("20", "0")]);
-        assert!(flicked.last().is_some_and(|last| last.path.ends_with("max_pool_percent")));
+        assert!(flicked.last().is_some_and(|last| last.path.name() == b"max_pool_percent"));
     }
 }

@@ -5,10 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{disk::Disk, knob::Knob, life::Life, meter::Meter, page::Page};
+use swaptier_policies::Ended;
+
+use super::{
+    brake::Brake, disk::Disk, knob::Obstacle, life::Life, meter::Meter, page::Page, strays::Strays,
+    valve::Valve,
+};
 use crate::{
     fault,
     map::{Reading, Stores},
+    root::{FilePath, Root},
 };
 
 /// How long the pump sleeps between two looks at the meter, unless the alarm wakes it.
@@ -31,6 +37,9 @@ const STALL: Duration = Duration::from_micros(300);
 
 /// How often it is looked whether the agent lives, while the limit is low.
 const HEARTBEAT: Duration = Duration::from_millis(1);
+
+/// Between two looks at what may end a round from outside: the target's directory, its valve, the agent.
+const OUTSIDE: Duration = Duration::from_millis(1);
 
 /// How long a worker that is queued may take to begin.
 const BEGIN: Duration = Duration::from_millis(20);
@@ -65,13 +74,50 @@ impl RunOn {
     }
 }
 
+/// The ways to disk that a round moves, and what shows that others write there.
+pub(super) struct Ways {
+    valve: Valve,
+    brake: Brake,
+    strays: Strays,
+}
+
+impl Ways {
+    pub(super) fn open(
+        root: &Root,
+        cgroup: &FilePath,
+        valve: &FilePath,
+        brake: Option<&FilePath>,
+        tells_pages: bool,
+    ) -> io::Result<Self> {
+        let strays = Strays::open(root, cgroup, tells_pages);
+        Ok(Self { valve: Valve::open(root, valve)?, brake: Brake::open(root, brake)?, strays })
+    }
+}
+
+/// Why a round ends before its target.
+#[derive(Clone, Debug)]
+pub(super) struct Halt {
+    pub(super) ended: Ended,
+    pub(super) why: String,
+}
+
+impl From<Obstacle> for Halt {
+    fn from(obstacle: Obstacle) -> Self {
+        Self { ended: obstacle.ended(), why: obstacle.to_string() }
+    }
+}
+
 /// The aim of one round.
 pub(super) struct Aim<'a> {
     pub(super) life: &'a Life,
     pub(super) meter: Meter,
     pub(super) start: Reading,
     pub(super) disk: &'a mut Disk,
-    valve: Knob,
+    ways: Ways,
+    halt: Option<Halt>,
+    /// When it was last looked at what may end it from outside, and what was written until then: counters of a cgroup
+    /// that is gone are somebody else's soon.
+    looked: (Instant, u64),
     /// `None`: what makes zswap write back does not run on.
     run_on: Option<&'a mut RunOn>,
     /// Pages at which the valve is closed.
@@ -86,28 +132,42 @@ impl<'a> Aim<'a> {
     pub(super) fn new(
         life: &'a Life,
         meter: Meter,
-        valve: Knob,
+        ways: Ways,
         (run_on, disk): (Option<&'a mut RunOn>, &'a mut Disk),
         pages: u64,
     ) -> Self {
         let late = meter.lag().min(pages / 16);
         let early = run_on.as_ref().map_or(0, |run_on| run_on.margin(pages) + late);
         let (start, near) = (meter.read(), pages - early);
-        Self { life, meter, start, disk, valve, run_on, near, closed_at: None, stores: None }
+        let looked = (Instant::now(), 0);
+        let (halt, closed_at, stores) = (None, None, None);
+        Self { life, meter, start, disk, ways, halt, looked, run_on, near, closed_at, stores }
     }
 
     pub(super) fn open_valve(&mut self) -> io::Result<()> {
         self.meter.set_alarm(self.start.total + self.near);
-        self.valve.put("1")
+        self.ways.valve.open_up()
     }
 
     /// Closes the valve, whatever was closed before, and waits until nothing is written any more. `false`: zswap's worker
     /// has not ended in time.
     pub(super) fn close_valve(&mut self) -> (bool, io::Result<()>) {
-        let closed = self.valve.put("0");
+        let closed = self.ways.valve.close();
+        if closed.is_err() {
+            self.ways.brake.on();
+        }
         fault::point("pump.valve.closed");
         self.meter.set_alarm(0);
-        let is_settled = self.meter.settle();
+        let (start, halt, Ways { brake, strays, .. }) = (self.start, &mut self.halt, &mut self.ways);
+        let is_settled = self.meter.settle(|now| {
+            if let Some(beside) = strays.too_many(start, now) {
+                brake.on();
+                halt.get_or_insert_with(|| strayed(beside));
+            }
+        });
+        if is_settled {
+            self.ways.brake.off();
+        }
         let written = self.written();
         if let (Some(closed_at), Some(run_on)) = (self.closed_at, &mut self.run_on) {
             run_on.learn(written.saturating_sub(closed_at));
@@ -152,9 +212,50 @@ impl<'a> Aim<'a> {
         spin(at_most, || self.meter.worker_begun() != begun);
     }
 
-    /// Pages of the cgroup written back in this round.
-    fn written(&self) -> u64 {
-        self.meter.read().written.saturating_sub(self.start.written)
+    /// Why the round ends before its target, if it does.
+    pub(super) fn halted(&self) -> Option<&Halt> {
+        self.halt.as_ref()
+    }
+
+    /// What somebody else wrote into the cgroup's valve.
+    pub(super) fn theirs(&self) -> Option<String> {
+        self.ways.valve.theirs().map(str::to_owned)
+    }
+
+    /// Pages of the cgroup written back in this round, as far as it was there.
+    pub(super) fn written(&self) -> u64 {
+        match &self.halt {
+            Some(Halt { ended: Ended::Gone, .. }) => self.looked.1,
+            _ => self.meter.read().written.saturating_sub(self.start.written),
+        }
+    }
+
+    /// What tells that a stroke had an effect on the target: pages of others are none.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        let now = self.meter.read();
+        (now.written, now.passed_over)
+    }
+
+    /// Looks at what may end the round from outside, now and then: each look is some system calls.
+    fn look_outside(&mut self, now: Reading) {
+        if self.halt.is_some() || self.looked.0.elapsed() < OUTSIDE {
+            return;
+        }
+        // A valve that was closed at the target is looked at when it is closed for good.
+        let looked = if self.closed_at.is_none() { self.ways.valve.look() } else { Ok(()) };
+        match looked {
+            Ok(()) => self.looked = (Instant::now(), now.written.saturating_sub(self.start.written)),
+            Err(obstacle) => {
+                if obstacle.ended() == Ended::Gone {
+                    self.ways.brake.on();
+                }
+                self.halt = Some(obstacle.into());
+            }
+        }
+        if self.halt.is_none() && self.life.stands_still() {
+            let why = "the agent stood still: stopped, or frozen".to_owned();
+            self.halt = Some(Halt { ended: Ended::Stopped, why });
+        }
     }
 
     /// Pages that may still be written before the valve is closed.
@@ -165,11 +266,24 @@ impl<'a> Aim<'a> {
     /// Closes the valve when the target is near, or the disk cannot be written: a worker that began under the low limit does
     /// not stop by itself.
     pub(super) fn close_if_near(&mut self) -> bool {
-        let written = self.written();
-        let is_near = written >= self.near || self.disk.has_failed();
+        let now = self.meter.read();
+        self.look_outside(now);
+        self.close_if_over(now)
+    }
+
+    /// The same by what is in memory alone: for the moments in which every system call is a store of somebody else refused.
+    fn close_if_over(&mut self, now: Reading) -> bool {
+        if self.halt.is_none()
+            && let Some(beside) = self.ways.strays.too_many(self.start, now)
+        {
+            self.ways.brake.on();
+            self.halt = Some(strayed(beside));
+        }
+        let written = now.written.saturating_sub(self.start.written);
+        let is_near = self.halt.is_some() || written >= self.near || self.disk.has_failed();
         if is_near && self.closed_at.is_none() {
             // Tried again, and its error looked at, at the end of the round.
-            let _tried_again = self.valve.put("0");
+            let _tried_again = self.ways.valve.close();
             self.closed_at = Some(written);
             fault::point("pump.full");
         }
@@ -192,7 +306,8 @@ impl<'a> Aim<'a> {
                 moved = now;
             }
             // No sleep in here: a processor that is given away while the limit is low comes back whenever it pleases.
-            if self.close_if_near() || self.refused() != refused || now > until || now - moved > stall {
+            // Nor a look outside: the hold is short.
+            if self.close_if_over(seen) || self.refused() != refused || now > until || now - moved > stall {
                 return begun;
             }
             if alive.elapsed() > HEARTBEAT {
@@ -247,6 +362,13 @@ impl<'a> Aim<'a> {
             }
         }
     }
+}
+
+fn strayed(beside: u64) -> Halt {
+    let why = format!(
+        "{beside} pages of other cgroups, or of none, were written back meanwhile: more than a round may cost them"
+    );
+    Halt { ended: Ended::Strayed, why }
 }
 
 /// Waits busily for what is a matter of microseconds. `false`: it did not come.

@@ -6,7 +6,7 @@ use std::{cell::Cell, io};
 use rustix::fs::OFlags;
 
 use super::{aim::Aim, knob::Knob};
-use crate::root::{Root, RootError};
+use crate::root::{FilePath, Root, RootError};
 
 /// Pages asked for at once: so many come before the meter is looked at.
 const BATCH: u64 = 32;
@@ -22,7 +22,7 @@ pub(super) struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    pub(super) fn open(root: &Root, file: &str, key: &'a str) -> Result<Self, RootError> {
+    pub(super) fn open(root: &Root, file: &FilePath, key: &'a str) -> Result<Self, RootError> {
         let page = rustix::param::page_size() as u64;
         // Small to begin with: too little is asked for once more, too much is written.
         Ok(Self { file: Knob::open(root, file, OFlags::WRONLY)?, key, page, size: Cell::new(page / 8) })
@@ -90,18 +90,23 @@ mod tests {
         time::Duration,
     };
 
+    use swaptier_policies::Ended;
+
     use super::*;
     use crate::{
         act::writeback::pump::{
-            aim::RunOn,
+            aim::Ways,
+            beat::Beat,
             disk::Disk,
+            ear::Ear,
             life::Life,
             meter::Meter,
             page::Page,
-            round::Round,
-            wire::{Done, Ended, Gauge, Job, Stroke},
+            round::{Learned, Round},
+            wire::{Done, Gauge, Job, Stroke},
         },
         fake::FakeRoot,
+        root::change::Write as _,
     };
 
     const RECLAIM: &str = "sys/fs/cgroup/a/memory.reclaim";
@@ -116,35 +121,56 @@ mod tests {
         fake
     }
 
+    /// So many pages written, all of the cgroup.
     fn set(fake: &FakeRoot, written: u64) {
+        fake.write("sys/fs/cgroup/a/memory.stat", &format!("zswapped 8192\nzswpwb {written}\n"));
+        set_host(fake, written);
+    }
+
+    fn set_host(fake: &FakeRoot, written: u64) {
         fake.write("proc/vmstat", &format!("zswpin 1\nzswpout 9\nzswpwb {written}\n"));
     }
 
-    /// One round for so many pages.
-    fn round(fake: &FakeRoot, stroke: Stroke, pages: u64) -> Done {
-        let job = Job {
+    fn scan() -> Stroke {
+        Stroke::Scan { files: vec![SCAN.into()], lists: vec!["7 0".into()] }
+    }
+
+    /// A round for so many pages.
+    fn job(stroke: Stroke, pages: u64) -> Job {
+        Job {
             stroke,
+            cgroup: "sys/fs/cgroup/a".into(),
             valve: VALVE.into(),
+            brake: None,
+            give_up: None,
             gauge: Gauge::Files,
             pages,
             cold_after: 0,
             candidates: 0,
             deadline_ms: 20_000,
-        };
-        let (life, mut run_on) = (Life::of_parent(), RunOn::default());
-        let (mut disk, pins) = (Disk::open(fake.root()), Path::new("/nowhere"));
-        let mut round = Round::open(fake.root(), pins, &job, &life, (&mut run_on, &mut disk)).unwrap();
-        round.run(&mut Page::new().unwrap()).unwrap()
+        }
+    }
+
+    fn round(fake: &FakeRoot, stroke: Stroke, pages: u64) -> Done {
+        run(fake, &job(stroke, pages))
+    }
+
+    fn run(fake: &FakeRoot, job: &Job) -> Done {
+        let (life, mut learned) = (Life::of_parent(fake.root()), Learned::open(fake.root()));
+        let (beat, pins) = (Beat::new().unwrap(), Path::new("/nowhere"));
+        let mut round = Round::open(fake.root(), pins, job, &life, (&mut learned, &beat)).unwrap();
+        let (mut ear, _agent) = Ear::of_nobody();
+        round.run(&mut Page::new().unwrap(), &mut ear).unwrap()
     }
 
     #[test]
     fn a_shrinker_is_told_list_and_count_and_never_more_than_is_left() {
         let fake = fake();
-        let life = Life::of_parent();
+        let life = Life::of_parent(fake.root());
         let meter = Meter::open(fake.root(), Path::new("/nowhere"), &Gauge::Files).unwrap();
-        let valve = Knob::open(fake.root(), VALVE, OFlags::WRONLY).unwrap();
+        let ways = Ways::open(fake.root(), &"sys/fs/cgroup/a".into(), &VALVE.into(), None, false).unwrap();
         let mut disk = Disk::open(fake.root());
-        let aim = Aim::new(&life, meter, valve, (None, &mut disk), 40);
+        let aim = Aim::new(&life, meter, ways, (None, &mut disk), 40);
         let (files, lists) = ([SCAN.to_owned()], ["7 0".to_owned(), "8 0".to_owned()]);
         let scan = Scan::open(fake.root(), &files, &lists).unwrap();
         scan.stroke(&aim).unwrap();
@@ -186,6 +212,45 @@ mod tests {
     }
 
     #[test]
+    fn a_round_that_writes_pages_of_others_ends_and_closes_every_way() {
+        const ROOT: &str = "sys/fs/cgroup/memory.zswap.writeback";
+        let fake = fake();
+        let done = thread::scope(|scope| {
+            // The kernel: what is written is not the cgroup's.
+            scope.spawn(|| {
+                while fake.read(SCAN).is_empty() {
+                    thread::sleep(Duration::from_micros(50));
+                }
+                set_host(&fake, 1000);
+                // It goes on until the root's valve is closed.
+                while fake.read(ROOT) == "1" {
+                    thread::sleep(Duration::from_micros(50));
+                }
+            });
+            let job = Job { brake: Some(ROOT.into()), ..job(scan(), 5000) };
+            run(&fake, &job)
+        });
+        assert_eq!(done.ended, Ended::Strayed);
+        assert_eq!((fake.read(VALVE).as_str(), fake.read(ROOT).as_str()), ("0", "1"), "the root's is back");
+    }
+
+    #[test]
+    fn a_valve_that_somebody_else_writes_ends_the_round_and_their_value_is_told() {
+        let fake = fake();
+        let done = thread::scope(|scope| {
+            scope.spawn(|| {
+                while fake.read(SCAN).is_empty() {
+                    thread::sleep(Duration::from_micros(50));
+                }
+                fake.root().write(VALVE, "1").unwrap();
+            });
+            run(&fake, &job(scan(), 5000))
+        });
+        assert_eq!((done.ended, done.theirs.as_deref()), (Ended::Foreign, Some("1")), "{done:?}");
+        assert_eq!(fake.read(VALVE), "0", "closed until the agent gives it back as they wrote it");
+    }
+
+    #[test]
     fn a_round_on_a_disk_that_fails_ends_at_once_and_says_so() {
         let fake = fake();
         fake.write("dev/kmsg", "");
@@ -218,7 +283,7 @@ mod tests {
     #[test]
     fn the_key_is_asked_for_whole_pages_of_compressed_bytes_by_what_came_before() {
         let fake = fake();
-        let key = Key::open(fake.root(), RECLAIM, "source=zswap").unwrap();
+        let key = Key::open(fake.root(), &RECLAIM.into(), "source=zswap").unwrap();
         let page = key.page;
         assert_eq!(key.bytes(1000), 4 * page, "an eighth of a page each, to begin with");
         // 8 pages for 4 pages of bytes: half a page each.

@@ -26,13 +26,14 @@ const LIMIT_HIT: &str = "sys/kernel/debug/zswap/pool_limit_hit";
 /// How the kernel shows the thread that runs zswap's worker, while it runs it (kernel/workqueue.c `wq_worker_comm`).
 const WORKER: (&str, &str) = ("kworker/", "+zswap-shrink");
 
-/// How long the worker may take to end, as with the map's meter.
-const SETTLE: Duration = Duration::from_secs(5);
+/// How long zswap's worker may take to end once every valve is closed: it gives up after 16 walks over all cgroups.
+pub(in super::super) const SETTLE: Duration = Duration::from_secs(5);
 
-/// Looks that must find nothing moving and no worker running. A worker that waits for a processor is not seen: they are
-/// further apart than those of the map's meter.
-const QUIET_LOOKS: u32 = 10;
-const QUIET: Duration = Duration::from_millis(10);
+/// Looks that must find nothing moving and no worker running: one that is queued starts in this time.
+const QUIET_LOOKS: (u32, Duration) = (5, Duration::from_millis(2));
+
+/// The same where a worker that waits for a processor is not seen.
+const QUIET_LOOKS_UNSEEN: (u32, Duration) = (10, Duration::from_millis(10));
 
 /// The meter of a round.
 pub(super) enum Meter {
@@ -103,12 +104,30 @@ impl Meter {
         }
     }
 
-    /// Waits until nothing moves any more, with every valve closed; whether zswap's worker has ended then.
-    pub(super) fn settle(&self) -> bool {
-        match self {
-            Self::Map(map) => map.settle(),
-            Self::Files(files) => files.settle(),
+    /// Waits until nothing moves any more, with every valve closed; whether zswap's worker has ended then. One that began
+    /// under a low limit and lost its processor would go on writing as soon as a valve is opened again. `each` sees every
+    /// look.
+    pub(super) fn settle(&self, mut each: impl FnMut(Reading)) -> bool {
+        let (looks, apart) = match self {
+            Self::Map(_) => QUIET_LOOKS,
+            Self::Files(_) => QUIET_LOOKS_UNSEEN,
+        };
+        let until = Instant::now() + SETTLE;
+        let (mut seen, mut quiet) = (self.read(), 0);
+        while quiet < looks {
+            if Instant::now() > until {
+                return false;
+            }
+            std::thread::sleep(apart);
+            let last = std::mem::replace(&mut seen, self.read());
+            each(seen);
+            let is_running = match self {
+                Self::Map(map) => map.is_worker_running(),
+                Self::Files(files) => files.is_worker_running(),
+            };
+            quiet = if seen == last && !is_running { quiet + 1 } else { 0 };
         }
+        true
     }
 
     pub(super) fn ages(&self) -> [u64; AGE_BUCKETS] {
@@ -210,20 +229,6 @@ impl Files {
             (Some(taken), Some(hit)) => Stores { taken, refused: hit.saturating_sub(self.own.get()) },
             _ => Stores::default(),
         }
-    }
-
-    fn settle(&self) -> bool {
-        let until = Instant::now() + SETTLE;
-        let (mut seen, mut quiet) = (self.read(), 0);
-        while quiet < QUIET_LOOKS {
-            if Instant::now() > until {
-                return false;
-            }
-            std::thread::sleep(QUIET);
-            let last = std::mem::replace(&mut seen, self.read());
-            quiet = if seen == last && !self.is_worker_running() { quiet + 1 } else { 0 };
-        }
-        true
     }
 
     fn is_worker_running(&self) -> bool {

@@ -30,6 +30,13 @@ const LONG_CALM: Duration = Duration::from_secs(1);
 /// What the first held stroke is expected to cost: it ends with the first store of somebody else.
 const HELD_COST: u64 = 4;
 
+/// A held stroke that costs more is not worth it: in it the worker looks at some hundred entries, after one refusal of a
+/// short stroke at sixteen at most, and often at one. What makes it dear is a machine that loses its processor meanwhile.
+const DEAR: u64 = 12;
+
+/// The expected cost is kept in these parts of a store: most held strokes cost none.
+const PARTS: u64 = 16;
+
 /// What a round has cost so far. Refused stores are counted by the caller, since the round began; `None` where they
 /// are not seen.
 pub(super) struct Refusals {
@@ -46,7 +53,7 @@ pub(super) struct Refusals {
     low: Duration,
     /// Refusals up to the last stroke.
     before: u64,
-    /// What a held stroke costs: follows a rise at once and a fall slowly.
+    /// What a held stroke costs, in `PARTS` of a store: follows a rise at once and a fall slowly.
     held_cost: u64,
 }
 
@@ -63,7 +70,7 @@ impl Refusals {
             begun: now,
             low: Duration::ZERO,
             before: 0,
-            held_cost: HELD_COST,
+            held_cost: HELD_COST * PARTS,
         };
         refusals.first = refusals.all_stored();
         refusals
@@ -79,32 +86,42 @@ impl Refusals {
     pub(super) fn stroke(&mut self, low: Duration, refused: Option<u64>, was_short: bool) {
         self.low += low;
         let refused = refused.unwrap_or_default();
-        if !was_short {
-            self.held_cost = refused.saturating_sub(self.before).max(self.held_cost - self.held_cost / 4);
-        }
+        self.held_cost = match was_short {
+            // Tried again some time after one that was dear.
+            true if self.held_cost > DEAR * PARTS => self.held_cost - PARTS,
+            true => self.held_cost,
+            false => {
+                let cost = refused.saturating_sub(self.before) * PARTS;
+                cost.max(self.held_cost - self.held_cost.div_ceil(4))
+            }
+        };
         self.before = refused;
     }
 
-    /// Whether there may be one more stroke.
+    /// Whether there may be one more stroke. One that is held waits until it can be paid: short ones in its place would use
+    /// up what it costs, for a small part of its effect.
     pub(super) fn allow_stroke(&mut self, refused: Option<u64>) -> bool {
         self.look();
         match refused {
-            Some(refused) => self.may_be(refused),
+            Some(refused) if self.must_be_short(Some(refused)) => self.may_be(refused, 0),
+            Some(refused) => {
+                let is_first = refused + self.stored == 0;
+                is_first || self.calm.elapsed() >= LONG_CALM || self.may_be(refused, self.held_cost)
+            }
             None => self.calm.elapsed() >= LONG_CALM || self.low * TIME_SHARE <= self.begun.elapsed(),
         }
     }
 
-    /// A stroke must be as short as can be: others store all the time, it is too early to tell, or a held one would cost
-    /// too much.
+    /// A stroke must be as short as can be: others store all the time, it is too early to tell, or a held one is dear.
     pub(super) fn must_be_short(&self, refused: Option<u64>) -> bool {
-        let (Some(refused), Some(rate)) = (refused, self.rate) else { return true };
-        let is_cheap = self.may_be(refused + self.held_cost) || refused + self.stored == 0;
-        rate > SLOW || !is_cheap && self.calm.elapsed() < LONG_CALM
+        let (Some(_), Some(rate)) = (refused, self.rate) else { return true };
+        rate > SLOW || self.held_cost > DEAR * PARTS && self.calm.elapsed() < LONG_CALM
     }
 
-    /// Whether there may be so many refusals by now.
-    fn may_be(&self, refused: u64) -> bool {
-        refused * SHARE <= self.stored + refused || refused <= self.begun.elapsed().as_secs() * A_SECOND
+    /// Whether there may be so many refusals by now, and so many `PARTS` of one more.
+    fn may_be(&self, refused: u64, more: u64) -> bool {
+        let all = refused * PARTS + more;
+        all * SHARE <= self.stored * PARTS + all || all <= self.begun.elapsed().as_secs() * A_SECOND * PARTS
     }
 
     fn look(&mut self) {
@@ -143,12 +160,21 @@ mod tests {
         refusals.allow_stroke(refused)
     }
 
+    /// Held strokes that refuse nobody: none is expected to.
+    fn cost_nothing(refusals: &mut Refusals) {
+        for _ in 0..32 {
+            refusals.stroke(Duration::ZERO, Some(0), false);
+        }
+        assert_eq!(refusals.held_cost, 0);
+    }
+
     #[test]
     fn a_stroke_waits_until_the_last_ones_cost_is_one_in_a_hundred() {
         let fake = FakeRoot::host();
         set(&fake, 1000);
         let mut refusals = Refusals::open(fake.root());
         assert!(allows(&mut refusals, Some(0)));
+        cost_nothing(&mut refusals);
         // 3 of 375 stores: 372 must go through beside them.
         set(&fake, 1371);
         assert!(!allows(&mut refusals, Some(3)));
@@ -173,26 +199,39 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_held_only_where_that_costs_little() {
+    fn a_held_stroke_waits_until_it_can_be_paid() {
         let fake = FakeRoot::host();
         set(&fake, 1000);
         let mut refusals = Refusals::open(fake.root());
         set(&fake, 1001);
+        allows(&mut refusals, Some(0));
         // One store in the look before, and a held stroke costs 4: of the first 5 that would be too many.
-        assert!(
-            allows(&mut refusals, Some(0))
-                && allows(&mut refusals, Some(0))
-                && refusals.must_be_short(Some(0))
-        );
+        assert!(!allows(&mut refusals, Some(0)) && !refusals.must_be_short(Some(0)));
         // 4 of 500: 496 stores in the round.
+        set(&fake, 1495);
+        allows(&mut refusals, Some(0));
+        assert!(!allows(&mut refusals, Some(0)));
         set(&fake, 1496);
-        assert!(
-            allows(&mut refusals, Some(0))
-                && allows(&mut refusals, Some(0))
-                && !refusals.must_be_short(Some(0))
-        );
+        assert!(allows(&mut refusals, Some(0)) && !refusals.must_be_short(Some(0)));
         refusals.stroke(Duration::from_millis(8), Some(4), false);
-        assert!(refusals.must_be_short(Some(4)), "the next would make it 8 of 504");
+        assert!(!allows(&mut refusals, Some(4)), "the next would make it 8 of 504");
+        // Of the next ones none costs anything, so they are not paid for either.
+        (0..32).for_each(|_| refusals.stroke(Duration::from_millis(8), Some(4), false));
+        assert!(allows(&mut refusals, Some(4)));
+    }
+
+    #[test]
+    fn a_dear_stroke_is_followed_by_short_ones_and_tried_again() {
+        let fake = FakeRoot::host();
+        set(&fake, 1000);
+        let mut refusals = Refusals::open(fake.root());
+        set(&fake, 1_000_000);
+        allows(&mut refusals, Some(0));
+        assert!(allows(&mut refusals, Some(0)) && !refusals.must_be_short(Some(0)));
+        refusals.stroke(Duration::from_millis(30), Some(40), false);
+        assert!(allows(&mut refusals, Some(40)) && refusals.must_be_short(Some(40)));
+        (0..=40 - DEAR).for_each(|_| refusals.stroke(Duration::ZERO, Some(40), true));
+        assert!(allows(&mut refusals, Some(40)) && !refusals.must_be_short(Some(40)));
     }
 
     #[test]
@@ -200,6 +239,7 @@ mod tests {
         let fake = FakeRoot::host();
         set(&fake, 1000);
         let mut refusals = Refusals::open(fake.root());
+        cost_nothing(&mut refusals);
         assert!(!allows(&mut refusals, Some(10)));
         refusals.begun -= Duration::from_secs(1);
         assert!(allows(&mut refusals, Some(10)));

@@ -6,19 +6,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::fs::OFlags;
+use swaptier_policies::Ended;
 
 use super::{
-    aim::{Aim, RunOn},
+    aim::{Aim, Halt, RunOn, Ways},
+    beat::Beat,
+    cache::{Cache, Debts, GivenUp},
     disk::Disk,
-    is_ended,
-    knob::Knob,
+    ear::Ear,
+    knob::Obstacle,
     life::Life,
     meter::Meter,
     page::Page,
     refusals::Refusals,
     stroke::Hand,
-    wire::{Done, Ended, Job},
+    wire::{Done, Job},
 };
 use crate::{fault, root::Root};
 
@@ -44,12 +46,26 @@ struct Effort {
     runs: u64,
 }
 
+/// What the pump learns in a round and keeps for the next.
+pub(super) struct Learned {
+    run_on: RunOn,
+    disk: Disk,
+    debts: Debts,
+}
+
+impl Learned {
+    pub(super) fn open(root: &Root) -> Self {
+        Self { run_on: RunOn::default(), disk: Disk::open(root), debts: Debts::default() }
+    }
+}
+
 /// One round.
 pub(super) struct Round<'a> {
     job: &'a Job,
     hand: Hand<'a>,
     aim: Aim<'a>,
     refusals: Refusals,
+    cache: Option<Cache<'a>>,
 }
 
 impl<'a> Round<'a> {
@@ -58,21 +74,22 @@ impl<'a> Round<'a> {
         pins: &Path,
         job: &'a Job,
         life: &'a Life,
-        (run_on, disk): (&'a mut RunOn, &'a mut Disk),
+        (learned, beat): (&'a mut Learned, &'a Beat),
     ) -> io::Result<Self> {
-        let hand = Hand::open(root, &job.stroke)?;
+        let hand = Hand::open(root, &job.stroke, beat)?;
         let meter = Meter::open(root, pins, &job.gauge)?;
-        let valve = Knob::open(root, &job.valve, OFlags::WRONLY).map_err(io::Error::other)?;
-        let run_on = hand.runs_on().then_some(run_on);
-        let aim = Aim::new(life, meter, valve, (run_on, disk), job.pages);
+        let ways = Ways::open(root, &job.cgroup, &job.valve, job.brake.as_ref(), meter.tells_pages())?;
+        let run_on = hand.runs_on().then_some(&mut learned.run_on);
+        let aim = Aim::new(life, meter, ways, (run_on, &mut learned.disk), job.pages);
         let refusals = Refusals::open(root);
+        let cache = job.give_up.as_ref().map(|give_up| Cache::open(root, give_up, &mut learned.debts));
         fault::point("pump.opened");
-        Ok(Self { job, hand, aim, refusals })
+        Ok(Self { job, hand, aim, refusals, cache })
     }
 
-    pub(super) fn run(&mut self, page: &mut Page) -> io::Result<Done> {
+    pub(super) fn run(&mut self, page: &mut Page, ear: &mut Ear) -> io::Result<Done> {
         if let Some(said) = self.aim.disk.failed_lately() {
-            return Ok(Done { ended: Ended::DiskFailed, ..Done::refused(said) });
+            return Ok(Done::none(Ended::DiskFailed, said));
         }
         let (begun, ages, start) = (Instant::now(), self.aim.meter.ages(), self.aim.start);
         self.aim.meter.set_cold_after(self.job.cold_after);
@@ -81,20 +98,15 @@ impl<'a> Round<'a> {
         }
         self.aim.open_valve()?;
         fault::point("pump.valve.opened");
-        let (strokes, ended) = self.pump(page, begun);
+        let (strokes, ended) = self.pump(page, ear, begun);
         let (is_settled, closed) = self.aim.close_valve();
         fault::point("pump.settled");
-        let (ended, error) = match ended.and_then(|ended| closed.map(|()| ended)) {
-            Ok(_) if !is_settled => (Ended::Unsettled, None),
-            Ok(ended) => match self.aim.disk.error() {
-                Some(said) => (Ended::DiskFailed, Some(said)),
-                None => (ended, None),
-            },
-            Err(error) => (Ended::Refused, Some(error.to_string())),
-        };
+        let (ended, error) = self.outcome(ended.and_then(|ended| closed.map(|()| ended)), is_settled);
+        let micros = begun.elapsed().as_micros() as u64;
+        let given_up = self.give_up(ended, ear);
         let now = self.aim.meter.read();
         let known = |pages: u64| self.aim.meter.tells_pages().then_some(pages);
-        let written = now.written.saturating_sub(start.written);
+        let written = self.aim.written();
         let grown = |(after, before): (&u64, &u64)| after.saturating_sub(*before);
         Ok(Done {
             ended,
@@ -105,20 +117,65 @@ impl<'a> Round<'a> {
             passed_over: known(now.passed_over.saturating_sub(start.passed_over)),
             refused: if self.hand.refuses() { self.aim.refused() } else { Some(0) },
             stored: self.refusals.stored(),
+            theirs: self.aim.theirs(),
+            given_up: given_up.map(|given_up| given_up.pages),
+            reclaimed: given_up.map_or(0, |given_up| given_up.others),
             strokes,
             ages: self.aim.meter.ages().iter().zip(&ages).map(grown).collect(),
-            micros: begun.elapsed().as_micros() as u64,
+            micros,
         })
     }
 
-    fn pump(&mut self, page: &mut Page, begun: Instant) -> (u64, io::Result<Ended>) {
+    /// Why the round ended, and what was said. What came from outside goes before what the pump found out.
+    fn outcome(&mut self, ended: io::Result<Ended>, is_settled: bool) -> (Ended, Option<String>) {
+        let (ended, said) = match ended {
+            Ok(ended) => (ended, None),
+            Err(error) => {
+                let typed = Obstacle::of(&error).map_or(Ended::Refused, Obstacle::ended);
+                (typed, Some(error.to_string()))
+            }
+        };
+        match (self.aim.halted(), is_settled) {
+            (_, false) => (Ended::Unsettled, said),
+            (Some(Halt { ended, why }), true) => (*ended, Some(why.clone())),
+            (None, true) => match self.aim.disk.error().filter(|_| said.is_none()) {
+                Some(said) => (Ended::DiskFailed, Some(said)),
+                None => (ended, said),
+            },
+        }
+    }
+
+    /// Gives up what the round has left in the swap cache, where pages reached the disk and somebody waits for the answer.
+    fn give_up(&mut self, ended: Ended, ear: &mut Ear) -> Option<GivenUp> {
+        let cache = self.cache.as_mut()?;
+        match ended {
+            Ended::Target | Ended::Exhausted | Ended::Deadline | Ended::NearLimit | Ended::Strayed => {
+                let life = self.aim.life;
+                let goes_on = || !ear.is_told_to_end() && !life.is_over() && !life.stands_still();
+                Some(cache.give_up(self.aim.written(), goes_on))
+            }
+            Ended::DiskFailed
+            | Ended::Unsettled
+            | Ended::CalledOff
+            | Ended::Gone
+            | Ended::Crowded
+            | Ended::Foreign
+            | Ended::Stopped
+            | Ended::Refused => None,
+        }
+    }
+
+    fn pump(&mut self, page: &mut Page, ear: &mut Ear, begun: Instant) -> (u64, io::Result<Ended>) {
         let deadline = begun + Duration::from_millis(self.job.deadline_ms);
         let (mut strokes, mut last) = (0, self.effort(0));
         loop {
             if self.aim.close_if_near() {
                 return (strokes, Ok(Ended::Target));
             }
-            if Instant::now() > deadline || is_ended() || self.aim.life.is_over() {
+            if ear.is_told_to_end() || self.aim.life.is_over() {
+                return (strokes, Ok(Ended::CalledOff));
+            }
+            if Instant::now() > deadline {
                 return (strokes, Ok(Ended::Deadline));
             }
             if self.is_idle(self.effort(strokes), last) || self.is_out_of_chances() {
@@ -131,13 +188,14 @@ impl<'a> Round<'a> {
                 std::thread::sleep(PAUSE);
                 continue;
             }
-            let before = self.aim.meter.read();
+            let before = self.aim.progress();
             if let Err(error) = self.hand.stroke(&mut self.aim, page, &mut self.refusals) {
                 return (strokes, Err(error));
             }
             strokes += 1;
+            fault::point("pump.stroked");
             self.aim.run_out(deadline);
-            if self.aim.meter.read() != before {
+            if self.aim.progress() != before {
                 last = self.effort(strokes);
             }
         }
@@ -166,9 +224,10 @@ impl<'a> Round<'a> {
 }
 
 impl Done {
-    pub(super) fn refused(error: String) -> Self {
+    /// Nothing was written.
+    pub(in super::super) fn none(ended: Ended, error: String) -> Self {
         Self {
-            ended: Ended::Refused,
+            ended,
             error: Some(error),
             written: 0,
             beside: None,
@@ -176,6 +235,9 @@ impl Done {
             passed_over: None,
             refused: None,
             stored: None,
+            theirs: None,
+            given_up: None,
+            reclaimed: 0,
             strokes: 0,
             ages: Vec::new(),
             micros: 0,

@@ -7,14 +7,16 @@ use std::{
 };
 
 use rustix::fs::OFlags;
+use swaptier_policies::Ended;
 
 use super::{
     aim::Aim,
     asked::{Key, Scan},
+    beat::Beat,
     knob::{Knob, Lever},
     page::Page,
     refusals::Refusals,
-    wire::{Ended, Stroke},
+    wire::Stroke,
 };
 use crate::{fault, root::Root, sense};
 
@@ -49,11 +51,11 @@ pub(super) enum Hand<'a> {
 }
 
 impl<'a> Hand<'a> {
-    pub(super) fn open(root: &Root, stroke: &'a Stroke) -> io::Result<Self> {
+    pub(super) fn open(root: &Root, stroke: &'a Stroke, beat: &'a Beat) -> io::Result<Self> {
         let opened = match stroke {
-            Stroke::Worker { limit, accept, room } => Lever::open(root, limit)
+            Stroke::Worker { limit, accept, room } => Lever::open(root, limit, beat)
                 .and_then(|limit| {
-                    let accept = Lever::open(root, accept)?;
+                    let accept = Lever::open(root, accept, beat)?;
                     let room = Room { root: root.clone(), bytes: *room, looked: Cell::new(None) };
                     Ok(Worker { limit, accept, is_prompt: Cell::new(false), room })
                 })
@@ -206,12 +208,12 @@ impl Worker<'_> {
         let begun = aim.meter.worker_begun();
         self.accept.down()?;
         fault::point("pump.accept.first");
-        let low = self.refuse(|| fault::point("pump.both.low"))?;
-        if aim.await_refusal(refused, SEEN) {
+        let low = self.refuse(|| fault::point("pump.both.low"));
+        if low.is_ok() && aim.await_refusal(refused, SEEN) {
             aim.await_prompt_begin(begun, PROMPT);
         }
-        self.accept.up()?;
-        Ok(low)
+        let up = self.accept.up();
+        low.and_then(|low| up.map(|()| low))
     }
 
     /// Holds the limit down for the time of `work`, and says how long that was. Every store of the host is refused meanwhile.
@@ -248,6 +250,7 @@ mod tests {
 
     use super::{
         super::{
+            aim::Ways,
             disk::Disk,
             life::Life,
             meter::Meter,
@@ -265,18 +268,19 @@ mod tests {
         let flick = |name: &str, high: &str| {
             let path = format!("{}/{name}", sense::zswap::PARAMETERS);
             fake.write(&path, high);
-            Flick { path, low: "0".into(), high: high.into() }
+            Flick { path: path.into(), low: "0".into(), high: high.into() }
         };
         let (limit, accept) = (flick("max_pool_percent", "20"), flick("accept_threshold_percent", "90"));
         let stroke = Stroke::Worker { limit, accept, room: u64::MAX };
-        let Hand::Worker(worker) = Hand::open(fake.root(), &stroke).unwrap() else {
+        let beat = Beat::new().unwrap();
+        let Hand::Worker(worker) = Hand::open(fake.root(), &stroke, &beat).unwrap() else {
             unreachable!("a worker")
         };
         fake.write("valve", "1");
-        let valve = Knob::open(fake.root(), "valve", OFlags::WRONLY).unwrap();
         let meter = Meter::open(fake.root(), Path::new("/nowhere"), &Gauge::Files).unwrap();
-        let (life, mut disk) = (Life::of_parent(), Disk::open(fake.root()));
-        let aim = Aim::new(&life, meter, valve, (None, &mut disk), 64);
+        let (life, mut disk) = (Life::of_parent(fake.root()), Disk::open(fake.root()));
+        let ways = Ways::open(fake.root(), &"".into(), &"valve".into(), None, false).unwrap();
+        let aim = Aim::new(&life, meter, ways, (None, &mut disk), 64);
         for window in [Worker::window, Worker::wide_window] {
             window(&worker, &aim, 0).unwrap();
             assert!(worker.limit.check().is_ok() && worker.accept.check().is_ok());

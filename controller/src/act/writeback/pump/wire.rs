@@ -1,12 +1,15 @@
 //! What the agent and the pump say to each other: one JSON object a line.
 
 use serde::{Deserialize, Serialize};
+use swaptier_policies::Ended;
+
+use crate::root::FilePath;
 
 /// A value to put back, where a file says what the round wrote; the path is relative to the root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Put {
     /// The file.
-    pub(crate) path: String,
+    pub(crate) path: FilePath,
     /// The value before the round: what is written.
     pub(crate) old: String,
     /// The value of the round: anything else is somebody's wish by now.
@@ -17,7 +20,7 @@ pub(crate) struct Put {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Flick {
     /// The file.
-    pub(crate) path: String,
+    pub(crate) path: FilePath,
     /// The value of the moment.
     pub(crate) low: String,
     /// The value at all other times.
@@ -32,6 +35,10 @@ pub(crate) enum Message {
     Prepare { undo: Vec<Put> },
     /// The work of the round. It is answered by a [`Done`].
     Work(Box<Job>),
+    /// More that the round changes, in its middle: what is put back after all else if the agent dies from here on.
+    Also { undo: Vec<Put> },
+    /// The job is to end now. Said when it has ended by itself, it is passed over.
+    End,
     /// The agent has given everything back itself.
     Over,
 }
@@ -62,14 +69,14 @@ pub(crate) enum Stroke {
     /// zswap's shrinker, called by reclaiming a little: `text` into `file`, over and over.
     Reclaim {
         /// `memory.reclaim` of the cgroup.
-        file: String,
+        file: FilePath,
         /// What is written there.
         text: String,
     },
     /// The kernel's own key: so many bytes with `key` into `file`, again and again.
     Key {
         /// `memory.reclaim` of the cgroup.
-        file: String,
+        file: FilePath,
         /// The word.
         key: String,
     },
@@ -82,13 +89,28 @@ pub(crate) enum Stroke {
     },
 }
 
+/// Where the pages of a round are in RAM, and how they are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GiveUp {
+    /// Directories of the cgroups of the round that have none below them.
+    pub(crate) cgroups: Vec<FilePath>,
+    /// The word of `memory.reclaim` by which anonymous memory is taken and no page cache.
+    pub(crate) word: String,
+}
+
 /// One round, as the pump is told it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Job {
     /// How.
     pub(crate) stroke: Stroke,
+    /// The cgroup's directory.
+    pub(crate) cgroup: FilePath,
     /// The cgroup's own `memory.zswap.writeback`: opened first, closed at the target.
-    pub(crate) valve: String,
+    pub(crate) valve: FilePath,
+    /// The root's valve, if it is open: closed while pages of others are written, see `brake`.
+    pub(crate) brake: Option<FilePath>,
+    /// What the round leaves in the swap cache and gives up at its end; `None`: the kernel has no way to ask for it.
+    pub(crate) give_up: Option<GiveUp>,
     /// What it is measured by.
     pub(crate) gauge: Gauge,
     /// Pages to write back.
@@ -99,26 +121,6 @@ pub(crate) struct Job {
     pub(crate) candidates: u64,
     /// Milliseconds the round may take.
     pub(crate) deadline_ms: u64,
-}
-
-/// Why a round ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ended {
-    /// What was asked for is written.
-    Target,
-    /// Nothing more comes: there were fewer pages that could be written.
-    Exhausted,
-    /// The time was over.
-    Deadline,
-    /// The pool came near its own limit.
-    NearLimit,
-    /// A swap disk could not be written: what was taken out of zswap is in RAM, or some of it.
-    DiskFailed,
-    /// zswap's worker did not end in time: the cgroup's valve stays closed until the agent gives it back.
-    Unsettled,
-    /// The cgroup went away, or the kernel refused a write.
-    Refused,
 }
 
 /// What came of a job.
@@ -139,6 +141,12 @@ pub(crate) struct Done {
     pub(crate) refused: Option<u64>,
     /// Pages that zswap took meanwhile, on the whole host.
     pub(crate) stored: Option<u64>,
+    /// What somebody else wrote into the cgroup's own valve.
+    pub(crate) theirs: Option<String>,
+    /// Pages of the swap cache given up at the end; `None`: not tried.
+    pub(crate) given_up: Option<u64>,
+    /// Pages of other kinds that the round reclaimed, as far as it asked for them one by one.
+    pub(crate) reclaimed: u64,
     /// Strokes made.
     pub(crate) strokes: u64,
     /// Age of what was written, in buckets.

@@ -6,11 +6,9 @@ use swaptier_common::slot::STAMP_MASK;
 
 use super::{
     BLOCK, Bar, Block, Desk, Frame, KEY_BITS, PAGE_IN_UPPER, PARTS_BETWEEN, Pair, Part, Picked, Ruler, Table,
-    Work, ask_ahead, frames,
+    Work, ask_ahead,
 };
 use crate::map::scan::table::{ROW_SHIFT, STATES, SWIZZLE};
-
-frames!("avx2,popcnt,bmi2");
 
 /// Words in a vector's halves.
 const LANES: usize = 8;
@@ -32,6 +30,116 @@ static ORDER: [[u8; LANES]; 256] = {
     }
     order
 };
+
+/// Adds these frames to the table.
+///
+/// # Safety
+/// The processor has these features, and the frames are aligned to 64 bytes.
+#[target_feature(enable = "avx2,popcnt,bmi2")]
+pub(super) unsafe fn frames(table: &mut Table, desk: &mut Desk, frames: &[Frame]) {
+    let Desk { picked: [at_hand, coming], rest, work } = desk;
+    let (mut at_hand, mut coming) = (at_hand, coming);
+    at_hand.count = 0;
+    // Two more turns than frames: before the first none is at hand, and in the last one only the rest.
+    for nth in 0..frames.len() + 2 {
+        let parts = frames.get(nth).map_or(&[][..], |frame| frame.as_chunks().0);
+        let is_last = nth > frames.len();
+        // SAFETY: the caller's.
+        unsafe {
+            if at_hand.has_one_owner() {
+                work.spread.take(at_hand.low[0] >> 16, table);
+                let pairs = at_hand.close();
+                add::<true>(work, table, at_hand, pairs, parts, coming);
+            } else {
+                at_hand.append(rest);
+                let pairs = if is_last { at_hand.close() } else { at_hand.leave(rest) };
+                add::<false>(work, table, at_hand, pairs, parts, coming);
+            }
+        }
+        std::mem::swap(&mut at_hand, &mut coming);
+    }
+    work.spread.finish(table);
+}
+
+/// Adds the frame at hand, with so many pairs of blocks, and picks the parts of the next one meanwhile. A frame
+/// of one owner (`ONE`) is added to the spread rows.
+///
+/// # Safety
+/// The parts are aligned to 64 bytes, and no more than a frame has.
+#[inline]
+#[target_feature(enable = "avx2,popcnt,bmi2")]
+unsafe fn add<const ONE: bool>(
+    work: &mut Work,
+    table: &mut Table,
+    at_hand: &Picked,
+    pairs: usize,
+    mut parts: &[Part],
+    coming: &mut Picked,
+) {
+    let Work { ruler, two, spread } = work;
+    let mut bar = if ONE { spread.bar(table) } else { Bar::of(table) };
+    let (mut count, mut has_new, mut older) = (0, false, 0);
+    if pairs > 0 {
+        let blocks = [0, pairs];
+        older = classify_pair::<ONE>(ruler, &mut bar, &table.oldest, at_hand, blocks, &mut two[0]);
+    }
+    for nth in 0..pairs {
+        if let Some((now, later)) = parts.split_first_chunk::<PARTS_BETWEEN>() {
+            parts = later;
+            for part in now {
+                // SAFETY: the caller's.
+                count = unsafe { pick(part, coming, count) };
+            }
+        }
+        let (was_new, was_older) = (has_new, older);
+        // One pair ahead, so that no addition waits for its record.
+        if nth + 1 < pairs {
+            let (blocks, to) = ([nth + 1, nth + 1 + pairs], &mut two[(nth + 1) % 2]);
+            older = classify_pair::<ONE>(ruler, &mut bar, &table.oldest, at_hand, blocks, to);
+        }
+        let pair = &two[nth % 2];
+        if ONE {
+            spread.add(pair);
+            if was_older != 0 {
+                at_hand.show(nth, pairs, was_older, table);
+                bar = spread.bar(table);
+            }
+        } else {
+            has_new = table.add_pair(pair);
+            // An owner that is new may have more pages in the pair that was classified before this was known.
+            let lanes = if was_new | has_new { u32::MAX } else { was_older };
+            if lanes != 0 {
+                at_hand.show(nth, pairs, lanes, table);
+                bar.floors = table.floors;
+            }
+        }
+    }
+    if bar.vain_looks > 0 && !ONE {
+        table.looked_in_vain(bar.vain_looks);
+    }
+    for part in parts {
+        // SAFETY: the caller's.
+        count = unsafe { pick(part, coming, count) };
+    }
+    coming.count = count;
+}
+
+/// Makes the records of two blocks. Returns the slots with a page older than the oldest of its owner; those of
+/// the second block are the upper bits.
+#[inline]
+#[target_feature(enable = "avx2,popcnt,bmi2")]
+fn classify_pair<const ONE: bool>(
+    ruler: &Ruler,
+    bar: &mut Bar,
+    oldest: &[u32],
+    at_hand: &Picked,
+    blocks: [usize; 2],
+    to: &mut Pair,
+) -> u32 {
+    let first = classify::<ONE>(ruler, bar, oldest, at_hand, blocks[0], &mut to.0[0]);
+    let second = classify::<ONE>(ruler, bar, oldest, at_hand, blocks[1], &mut to.0[1]);
+    first | second << BLOCK
+}
 
 /// Leaves those of sixteen words that are in use side by side on the desk, behind `count` others. Returns the new
 /// count. Their order changes within eight; nobody looks at it.

@@ -1,5 +1,4 @@
-//! The walk for x86-64 with AVX2 or AVX-512. Here: what both have in common; `avx2` and `avx512` are the same three
-//! steps on eight and on sixteen words at a time.
+//! The walk for x86-64 with AVX2. Here: what lies between its steps; `avx2` has the three steps, on eight words at a time.
 //!
 //! 1. `pick` leaves the slots in use of a frame side by side on the desk, without a branch per slot.
 //! 2. `classify` turns sixteen of them into records: which column of the table, and what to add there.
@@ -15,7 +14,6 @@
 //! and writes those whole; lanes may be of different moments, which is true of any walk.
 
 mod avx2;
-mod avx512;
 
 use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use std::sync::atomic::AtomicU64;
@@ -26,7 +24,7 @@ use swaptier_common::{
 };
 
 use super::{
-    Way, plain,
+    plain,
     table::{FLOORS, KNOWN, NEVER, PAGE_SHIFT, ROW, ROW_SHIFT, Table, swizzle},
 };
 
@@ -131,146 +129,20 @@ impl Bar {
     }
 }
 
-/// The ways of this processor, the fastest first.
-pub(super) fn ways() -> Vec<Way> {
-    let has_bits = is_x86_feature_detected!("popcnt") && is_x86_feature_detected!("bmi2");
-    let has_avx2 = has_bits && is_x86_feature_detected!("avx2");
-    let has_avx512 = has_avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512cd");
-    let ways = [(Way::Avx512, has_avx512), (Way::Avx2, has_avx2)];
-    ways.into_iter().filter(|(_, has)| *has).map(|(way, _)| way).collect()
+/// Whether this processor can walk so.
+pub(super) fn can_walk() -> bool {
+    is_x86_feature_detected!("popcnt") && is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("avx2")
 }
 
-/// Adds all words to the table.
-pub(super) fn walk(way: Way, table: &mut Table, desk: &mut Desk, words: &[AtomicU64]) {
+/// Adds all words to the table. The processor [`can_walk`].
+pub(super) fn walk(table: &mut Table, desk: &mut Desk, words: &[AtomicU64]) {
     // The map begins on a page. Anything else is no case to be quick about.
     let is_aligned = words.as_ptr().addr().is_multiple_of(64);
     let (frames, rest) = if is_aligned { words.as_chunks::<FRAME_SLOTS>() } else { (&[][..], words) };
-    match way {
-        // SAFETY: `Scan::by` lets no way through that `ways` did not find; the frames are aligned.
-        Way::Avx512 => unsafe { avx512::frames(table, desk, frames) },
-        // SAFETY: as above.
-        Way::Avx2 => unsafe { avx2::frames(table, desk, frames) },
-        Way::Plain => frames.iter().for_each(|frame| plain::walk(table, frame)),
-    }
+    // SAFETY: `Scan::by` lets no way through that this processor does not have; the frames are aligned.
+    unsafe { avx2::frames(table, desk, frames) };
     plain::walk(table, rest);
 }
-
-/// The walk over frames, compiled for the vectors of the module that calls this. No closures in it: they would not be
-/// compiled for the same vectors.
-macro_rules! frames {
-    ($features:literal) => {
-        /// Adds these frames to the table.
-        ///
-        /// # Safety
-        /// The processor has these features, and the frames are aligned to 64 bytes.
-        #[target_feature(enable = $features)]
-        pub(super) unsafe fn frames(table: &mut Table, desk: &mut Desk, frames: &[Frame]) {
-            let Desk { picked: [at_hand, coming], rest, work } = desk;
-            let (mut at_hand, mut coming) = (at_hand, coming);
-            at_hand.count = 0;
-            // Two more turns than frames: before the first none is at hand, and in the last one only the rest.
-            for nth in 0..frames.len() + 2 {
-                let parts = frames.get(nth).map_or(&[][..], |frame| frame.as_chunks().0);
-                let is_last = nth > frames.len();
-                // SAFETY: the caller's.
-                unsafe {
-                    if at_hand.has_one_owner() {
-                        work.spread.take(at_hand.low[0] >> 16, table);
-                        let pairs = at_hand.close();
-                        add::<true>(work, table, at_hand, pairs, parts, coming);
-                    } else {
-                        at_hand.append(rest);
-                        let pairs = if is_last { at_hand.close() } else { at_hand.leave(rest) };
-                        add::<false>(work, table, at_hand, pairs, parts, coming);
-                    }
-                }
-                std::mem::swap(&mut at_hand, &mut coming);
-            }
-            work.spread.finish(table);
-        }
-
-        /// Adds the frame at hand, with so many pairs of blocks, and picks the parts of the next one meanwhile. A frame
-        /// of one owner (`ONE`) is added to the spread rows.
-        ///
-        /// # Safety
-        /// The parts are aligned to 64 bytes, and no more than a frame has.
-        #[inline]
-        #[target_feature(enable = $features)]
-        unsafe fn add<const ONE: bool>(
-            work: &mut Work,
-            table: &mut Table,
-            at_hand: &Picked,
-            pairs: usize,
-            mut parts: &[Part],
-            coming: &mut Picked,
-        ) {
-            let Work { ruler, two, spread } = work;
-            let mut bar = if ONE { spread.bar(table) } else { Bar::of(table) };
-            let (mut count, mut has_new, mut older) = (0, false, 0);
-            if pairs > 0 {
-                let blocks = [0, pairs];
-                older = classify_pair::<ONE>(ruler, &mut bar, &table.oldest, at_hand, blocks, &mut two[0]);
-            }
-            for nth in 0..pairs {
-                if let Some((now, later)) = parts.split_first_chunk::<PARTS_BETWEEN>() {
-                    parts = later;
-                    for part in now {
-                        // SAFETY: the caller's.
-                        count = unsafe { pick(part, coming, count) };
-                    }
-                }
-                let (was_new, was_older) = (has_new, older);
-                // One pair ahead, so that no addition waits for its record.
-                if nth + 1 < pairs {
-                    let (blocks, to) = ([nth + 1, nth + 1 + pairs], &mut two[(nth + 1) % 2]);
-                    older = classify_pair::<ONE>(ruler, &mut bar, &table.oldest, at_hand, blocks, to);
-                }
-                let pair = &two[nth % 2];
-                if ONE {
-                    spread.add(pair);
-                    if was_older != 0 {
-                        at_hand.show(nth, pairs, was_older, table);
-                        bar = spread.bar(table);
-                    }
-                } else {
-                    has_new = table.add_pair(pair);
-                    // An owner that is new may have more pages in the pair that was classified before this was known.
-                    let lanes = if was_new | has_new { u32::MAX } else { was_older };
-                    if lanes != 0 {
-                        at_hand.show(nth, pairs, lanes, table);
-                        bar.floors = table.floors;
-                    }
-                }
-            }
-            if bar.vain_looks > 0 && !ONE {
-                table.looked_in_vain(bar.vain_looks);
-            }
-            for part in parts {
-                // SAFETY: the caller's.
-                count = unsafe { pick(part, coming, count) };
-            }
-            coming.count = count;
-        }
-
-        /// Makes the records of two blocks. Returns the slots with a page older than the oldest of its owner; those of
-        /// the second block are the upper bits.
-        #[inline]
-        #[target_feature(enable = $features)]
-        fn classify_pair<const ONE: bool>(
-            ruler: &Ruler,
-            bar: &mut Bar,
-            oldest: &[u32],
-            at_hand: &Picked,
-            blocks: [usize; 2],
-            to: &mut Pair,
-        ) -> u32 {
-            let first = classify::<ONE>(ruler, bar, oldest, at_hand, blocks[0], &mut to.0[0]);
-            let second = classify::<ONE>(ruler, bar, oldest, at_hand, blocks[1], &mut to.0[1]);
-            first | second << BLOCK
-        }
-    };
-}
-use frames;
 
 impl Desk {
     pub(super) fn new(table: &Table) -> Self {

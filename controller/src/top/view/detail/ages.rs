@@ -8,7 +8,7 @@ use super::{
     bars::{Bar, head, most, row},
 };
 use crate::{
-    serve::detail::{Ages, bucket_start},
+    serve::{detail::Ages, histogram::bucket_start},
     text,
     top::{paint::Tone, state::State},
 };

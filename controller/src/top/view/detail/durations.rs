@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     serve::{
-        detail::bucket_start,
+        histogram::bucket_start,
         status::{Durations, SwapIns},
     },
     text,

@@ -6,10 +6,14 @@ mod bars;
 mod durations;
 
 use ratatui::text::{Line, Span};
+use swaptier_policies::{Knob, Limit, Setting};
 
 use super::{across, clipped, clock, span};
 use crate::{
-    serve::{detail::Detail, status::CgroupStatus},
+    serve::{
+        detail::Detail,
+        status::{CgroupStatus, MapState},
+    },
     text,
     top::{layout::WIDE, paint::Tone, state::State},
 };
@@ -57,7 +61,7 @@ fn title(state: &State, cgroup: &CgroupStatus) -> String {
 }
 
 fn why_no_ages(state: &State, detail: Option<&Detail>) -> &'static str {
-    let has_map = state.seen.as_ref().is_some_and(|seen| seen.status.map.state != "absent");
+    let has_map = state.seen.as_ref().is_some_and(|seen| seen.status.map.state != MapState::Absent);
     match (has_map, detail) {
         (false, _) => "how old pages are is known with the map alone, and there is none",
         (true, None) => "waiting for the details",
@@ -115,22 +119,21 @@ fn course(state: &State, cgroup: &CgroupStatus, width: usize) -> Vec<Line<'stati
 }
 
 fn limits(state: &State, cgroup: &CgroupStatus, room: usize) -> Vec<Line<'static>> {
-    let limit = |text: &Option<String>| match text.as_deref() {
-        None => "-".to_owned(),
-        Some(text) => text.parse().map_or_else(|_| text.to_owned(), text::size),
-    };
-    let valve = match cgroup.zswap_writeback {
+    let limit = |limit: Limit| limit.finite().map_or_else(|| "max".to_owned(), |bytes| text::size(bytes.0));
+    let is_told =
+        |knob: &Knob| matches!(knob.fresh(), Setting::Limit(_)) && cgroup.settings.is_telling(*knob);
+    let limits = Knob::ALL.into_iter().filter(is_told).map(|knob| {
+        let file = knob.file().trim_start_matches("memory.");
+        format!(", {file} {}", cgroup.settings.limit(knob).map_or_else(|| "-".to_owned(), limit))
+    });
+    let valve = match cgroup.settings.valve() {
         None => "-",
         Some(true) => "open",
         Some(false) if cgroup.closed_by_hand => "closed by hand",
         Some(false) => "closed",
     };
-    let words = format!(
-        "in swap {}, swap.max {}, zswap.max {}",
-        cgroup.swap_current_bytes.map_or("-".to_owned(), text::size),
-        limit(&cgroup.swap_max),
-        limit(&cgroup.zswap_max),
-    );
+    let in_swap = cgroup.swap_current_bytes.map_or("-".to_owned(), text::size);
+    let words: String = std::iter::once(format!("in swap {in_swap}")).chain(limits).collect();
     let mut lines = vec![Line::from(span(state, Tone::Strong, "LIMITS"))];
     lines.extend(sentence(state, Tone::Plain, &words, room));
     lines.push(Line::from(format!("way to disk {valve}")));

@@ -1,14 +1,26 @@
 //! Plans for small hosts, carried out on a host of paper: from every point at which a process may die, the next plan leads
 //! to the same end.
 
+use std::path::Path;
+
 use super::*;
-use crate::vswap::found::{Device, DeviceNumber, Holds, SwapUse};
+use crate::vswap::found::{Device, DeviceNumber, FileFound, Holds, SwapUse};
+use crate::vswap::identity::FileId;
 use crate::vswap::{AreaSpec, OverZram, Owner, Transfer, intended};
 
 mod zrams;
 
 fn disk(path: &str, is_file: bool) -> Disk {
-    Disk { path: path.into(), is_file, made: None, metadata_sectors: 4096, data_sectors: 128_000 }
+    Disk {
+        path: path.into(),
+        is_file,
+        made: None,
+        file: None,
+        wipe: None,
+        reserved_sectors: 0,
+        metadata_sectors: 4096,
+        data_sectors: 128_000,
+    }
 }
 
 fn record(name: &str, kind: AreaKind, disks: Vec<Disk>) -> AreaRecord {
@@ -24,6 +36,7 @@ fn record(name: &str, kind: AreaKind, disks: Vec<Disk>) -> AreaRecord {
         native: None,
         zram: None,
         transfer: None,
+        has_uuids: true,
     }
 }
 
@@ -44,7 +57,11 @@ fn areas() -> Vec<AreaRecord> {
         encrypted(record("secret", AreaKind::Virtual, vec![disk("/dev/vdc", false)])),
         record("filed", AreaKind::Virtual, vec![made]),
         one(record("plain", AreaKind::Plain, vec![disk("/dev/vdd", false)])),
-        encrypted(one(record("cipher", AreaKind::Plain, vec![disk("/dev/vde", false)]))),
+        encrypted(one(record(
+            "cipher",
+            AreaKind::Plain,
+            vec![Disk { reserved_sectors: 2048, ..disk("/dev/vde", false) }],
+        ))),
     ]
 }
 
@@ -54,6 +71,7 @@ struct Paper {
     intended: Intended,
     found: Found,
     next: u32,
+    inodes: u64,
 }
 
 impl Paper {
@@ -62,10 +80,12 @@ impl Paper {
             intended: Intended { version: intended::VERSION, boot: None, areas },
             found: Found::default(),
             next: 0,
+            inodes: 0,
         };
         for letter in 'a'..='f' {
             let number = DeviceNumber { major: 8, minor: letter as u32 };
             paper.found.blocks.insert(format!("/dev/vd{letter}").into(), number);
+            paper.found.places.insert(format!("/dev/vd{letter}").into(), Identity::Device(number));
         }
         paper
     }
@@ -82,11 +102,27 @@ impl Paper {
         }
     }
 
+    /// A new file at this path.
+    fn place(&mut self, path: &Path) {
+        self.inodes += 1;
+        let device = DeviceNumber { major: 8, minor: 1 };
+        self.found.places.insert(path.to_path_buf(), Identity::File { device, inode: self.inodes });
+    }
+
     /// The step as the kernel would do it; what it would refuse is a panic.
     fn take(&mut self, step: &Step) {
         match step {
-            Step::MakeFile(path, size) | Step::GhostFile(_, path, size) => {
-                self.found.files.insert(path.clone(), *size);
+            Step::MakeFile(name, path, size) => {
+                self.next += 1;
+                let id = FileId { inode: u64::from(self.next), born: Some((1, 0)), device: None };
+                self.found.files.insert(path.clone(), FileFound { size: *size, id: Some(id) });
+                self.place(path);
+                let area = self.intended.area_mut(name).unwrap();
+                area.all_disks_mut().filter(|disk| disk.path == *path).for_each(|disk| disk.file = Some(id));
+            }
+            Step::GhostFile(_, path, size) => {
+                self.found.files.insert(path.clone(), FileFound { size: *size, id: None });
+                self.place(path);
             }
             Step::Attach(path) => {
                 let number = DeviceNumber { major: 7, minor: 0 };
@@ -104,13 +140,13 @@ impl Paper {
                     .collect();
                 self.next += 1;
                 let number = DeviceNumber { major: 253, minor: self.next };
-                let device = Device { number, table: Vec::new() };
-                self.found.devices.entry(wanted.name.clone()).or_insert(device).table = table;
+                let device = Device { number, table: None };
+                self.found.devices.entry(wanted.name.clone()).or_insert(device).table = Some(table);
             }
             Step::Clear(meta) => {
                 assert!(self.found.devices.contains_key(meta), "{step}");
                 let pool = meta.replace("-meta", "-pool");
-                assert!(self.found.devices.get(&pool).is_none_or(|pool| pool.table.is_empty()), "{step}");
+                assert!(self.found.devices.get(&pool).is_none_or(Device::is_bare), "{step}");
             }
             Step::Volume(pool, _) => assert!(self.found.devices.contains_key(pool), "{step}"),
             Step::NonRotational(name) => assert!(self.found.devices.contains_key(name), "{step}"),
@@ -125,26 +161,38 @@ impl Paper {
                 }
             }
             Step::Zram(area, step) => zrams::take(self, area, step),
-            Step::On(place, priority, _) => {
+            Step::On { place, priority, .. } => {
                 let usage =
                     SwapUse { size: Bytes(1), used: Bytes(0), priority: priority.map_or(-1, i32::from) };
-                assert!(self.found.swaps.insert(self.path(place), usage).is_none(), "{step}: it is on");
+                let swap = Swap { path: self.path(place), usage };
+                let it = identity(place, &self.found).unwrap();
+                assert!(self.found.swaps.insert(it, swap).is_none(), "{step}: it is on");
             }
-            Step::Off(path) => drop(self.found.swaps.remove(path).unwrap_or_else(|| panic!("{step}"))),
-            Step::Discard(path) => assert!(!self.found.swaps.contains_key(path), "{step}: it is swap"),
+            Step::Off(path) => {
+                let before = self.found.swaps.len();
+                self.found.swaps.retain(|_, swap| swap.path != *path);
+                assert_eq!(self.found.swaps.len() + 1, before, "{step}");
+            }
+            Step::Discard(path) => assert_eq!(self.found.used_at(path), None, "{step}: it is swap"),
             Step::Remove(name) => {
                 assert!(self.found.swap_on(name).is_none(), "{step}: it is swap");
                 let number = self.found.devices.remove(name).unwrap_or_else(|| panic!("{step}")).number;
                 let number = number.to_string();
-                let users = self.found.devices.values().flat_map(|device| &device.table);
+                let users = self.found.devices.values().flat_map(Device::lines);
                 let mut words = users.flat_map(|line| line.parameters.split(' '));
                 assert!(!words.any(|word| word == number), "{step}: something stands on it");
             }
-            Step::RemoveFile(path, _) => {
+            Step::RemoveFile(_, path, _) => {
                 self.found.files.remove(path);
                 self.found.blocks.remove(path);
+                self.found.places.remove(path);
             }
             Step::Label(..) => {}
+            Step::Wipe(name, path) => {
+                assert_eq!(self.found.used_at(path), None, "{step}: it is swap");
+                let area = self.intended.area_mut(name).unwrap();
+                area.disks.iter_mut().filter(|disk| disk.path == *path).for_each(|disk| disk.wipe = None);
+            }
             Step::Moved(name) => {
                 let area = self.intended.area_mut(name).unwrap();
                 let transfer = area.transfer.take().unwrap();
@@ -211,12 +259,25 @@ fn a_device_without_a_table_is_what_a_killed_process_leaves() {
         whole.settle();
         for name in whole.found.devices.keys() {
             let mut paper = Paper::with(whole.intended.areas.clone());
-            let empty = Device { number: DeviceNumber { major: 253, minor: 99 }, table: Vec::new() };
+            let empty = Device { number: DeviceNumber { major: 253, minor: 99 }, table: Some(Vec::new()) };
             paper.found.devices.insert(name.clone(), empty);
             paper.settle();
             assert_eq!(paper.plan(), [], "{name}");
         }
     }
+}
+
+#[test]
+fn nothing_is_done_to_what_is_on_where_tables_and_nodes_cannot_be_seen() {
+    let mut paper = Paper::with(areas());
+    paper.settle();
+    // As from a service with a /dev of its own: no control node, no disks; sysfs still names the devices.
+    paper.found.devices.values_mut().for_each(|device| device.table = None);
+    paper.found.blocks.clear();
+    paper.intended.areas.retain(|area| !area.all_disks().any(|disk| disk.is_file));
+    let kept: Vec<Step> =
+        paper.plan().into_iter().filter(|step| !matches!(step, Step::Off(_) | Step::Remove(_))).collect();
+    assert_eq!(kept, []);
 }
 
 #[test]
@@ -250,7 +311,7 @@ fn a_move_keeps_the_old_disk_until_all_is_copied() {
     same_end_from_everywhere(&paper);
     paper.settle();
     assert!(paper.found.files.contains_key(&PathBuf::from("/pool")));
-    assert_eq!(paper.found.devices["swaptier-main-data"].table[0].kind, "mirror");
+    assert_eq!(paper.found.devices["swaptier-main-data"].lines()[0].kind, "mirror");
     // Given up: as before.
     let mut back = paper.clone();
     back.intended.areas[0].transfer = None;
@@ -276,7 +337,7 @@ fn only_what_is_named_as_ours_is_removed() {
         "swaptier-a-b-0",
         "swaptier-Gone-0",
     ] {
-        let empty = Device { number: DeviceNumber { major: 253, minor: 1 }, table: Vec::new() };
+        let empty = Device { number: DeviceNumber { major: 253, minor: 1 }, table: Some(Vec::new()) };
         paper.found.devices.insert(name.to_owned(), empty);
     }
     let removed: Vec<String> = paper.plan().iter().map(ToString::to_string).collect();
@@ -295,4 +356,35 @@ fn an_area_of_nobody_is_switched_off_before_its_device_goes() {
     assert_eq!(Owner::Command, paper.intended.areas[0].owner);
     paper.settle();
     assert!(paper.found.devices.keys().all(|name| name == "swaptier-cipher-0"));
+}
+
+#[test]
+fn a_device_is_ours_by_its_uuid_and_not_by_its_name() {
+    let mut list = Intended::none(None);
+    list.areas.push(record("main", AreaKind::Ghost, vec![]));
+    let ours = |name: &str, uuid: &str, list: &Intended| is_ours(name, uuid, list);
+    assert!(ours("swaptier-main-0", "SWAPTIER-swaptier-main-0", &list));
+    assert!(ours("swaptier-gone-0", "SWAPTIER-swaptier-gone-0", &list));
+    for (name, uuid) in [
+        ("swaptier-main-0", ""),
+        ("swaptier-main-0", "SWAPTIER-swaptier-main-1"),
+        ("swaptier-main-0", "LVM-1"),
+        ("swaptier-gone-0", ""),
+    ] {
+        assert!(!ours(name, uuid, &list), "{name} {uuid}");
+    }
+    // A list of the version before, which gave none.
+    list.areas[0].has_uuids = false;
+    assert!(ours("swaptier-main-0", "", &list));
+    assert!(!ours("swaptier-main-0", "LVM-1", &list) && !ours("swaptier-gone-0", "", &list));
+}
+
+#[test]
+fn a_file_of_the_right_size_that_is_another_is_not_taken_for_made() {
+    let made = Disk { made: Some(Bytes(1 << 30)), ..disk("/pool", true) };
+    let mut paper = Paper::with(vec![record("main", AreaKind::Virtual, vec![made])]);
+    let stranger =
+        FileFound { size: Bytes(1 << 30), id: Some(FileId { inode: 99, born: Some((1, 0)), device: None }) };
+    paper.found.files.insert("/pool".into(), stranger);
+    assert!(paper.plan()[0].to_string().starts_with("make the file /pool"));
 }

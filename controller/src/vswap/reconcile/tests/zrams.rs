@@ -10,7 +10,7 @@ use crate::vswap::found::Zram;
 pub(super) fn take(paper: &mut Paper, area: &AreaName, step: &ZramStep) {
     let number =
         |paper: &Paper, part: u32| paper.found.zram_named(&area.device(part)).expect("it is there").0;
-    let is_swap = |paper: &Paper, number| paper.found.swaps.contains_key(&zram_node(number));
+    let is_swap = |paper: &Paper, number| paper.found.used_at(&zram_node(number)).is_some();
     match step {
         ZramStep::Add(part) => {
             begin(paper, area);
@@ -61,7 +61,9 @@ fn begin(paper: &mut Paper, area: &AreaName) {
 fn add(paper: &mut Paper) -> u32 {
     paper.next += 1;
     let number = (0..).find(|number| !paper.found.zrams.contains_key(number)).unwrap();
-    let zram = Zram { sequence: paper.next.into(), size: Bytes(0), holds: Holds::Nothing, part: None };
+    let device = DeviceNumber { major: 252, minor: number };
+    let zram =
+        Zram { device, sequence: paper.next.into(), size: Bytes(0), holds: Holds::Nothing, part: None };
     paper.found.zrams.insert(number, zram);
     number
 }
@@ -154,7 +156,7 @@ fn a_device_with_our_number_that_is_another_is_left() {
         assert_eq!(steps.contains(&leave), is_told, "{steps:?}");
         paper.settle();
         assert_eq!(numbers(&paper), [0, 1], "{steps:?}");
-        assert!(paper.found.swaps.contains_key(&zram_node(1)), "{steps:?}");
+        assert!(paper.found.used_at(&zram_node(1)).is_some(), "{steps:?}");
     }
 }
 

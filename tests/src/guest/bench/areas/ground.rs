@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -19,7 +20,7 @@ use crate::guest::workload::Workload;
 use crate::guest::zswap;
 
 /// Bytes at both ends of a disk that must be empty before swaptier takes it.
-const ENDS: usize = 1 << 20;
+pub(in crate::guest) const ENDS: usize = 1 << 20;
 
 /// Guard of an area.
 #[derive(Debug)]
@@ -76,10 +77,17 @@ pub(super) fn command(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Makes both ends of a disk empty.
-pub(super) fn blank(disk: &str) -> Result<()> {
+/// Makes a disk empty: swaptier takes none with data on it.
+pub(in crate::guest) fn blank(disk: &str) -> Result<()> {
+    /// `_IO(0x12, 127)` (linux/fs.h).
+    const BLKZEROOUT: libc::c_ulong = 0x127f;
     let file = OpenOptions::new().write(true).open(disk).with_context(|| format!("opening {disk}"))?;
     let size = rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))?;
+    let range = [0, size];
+    // SAFETY: the kernel reads two numbers, which are there.
+    if unsafe { libc::ioctl(file.as_raw_fd(), BLKZEROOUT as libc::Ioctl, range.as_ptr()) } != 0 {
+        return Err(std::io::Error::last_os_error()).with_context(|| format!("emptying {disk}"));
+    }
     file.write_all_at(&vec![0; ENDS], 0)?;
     file.write_all_at(&vec![0; ENDS], size - ENDS as u64)?;
     file.sync_all().with_context(|| format!("emptying {disk}"))

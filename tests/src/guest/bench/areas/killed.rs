@@ -26,14 +26,21 @@ const VIRTUAL: &[&str] = &["vswap", "create", "kill", "--device", SECOND_SWAP_DI
 const MOVE: &[&str] = &["vswap", "move", "kill", "--to", SCRATCH_DISK, "--no-wait"];
 const DRAIN: &[&str] = &["vswap", "drain", "kill"];
 
+/// What is on the disk may go: there is something, then.
+const WIPE: &str = "--wipe";
+
 /// Every command that changes areas, by what it does.
-const CREATES: [Way; 4] = [
+const CREATES: [Way; 5] = [
     Way { before: &[], command: GHOST },
     Way { before: &[], command: ZRAM },
     Way { before: &[], command: VIRTUAL },
     Way {
         before: &[],
         command: &["vswap", "create", "kill", "--device", SECOND_SWAP_DISK, "--size", "8G", "--encrypt"],
+    },
+    Way {
+        before: &[],
+        command: &["vswap", "create", "kill", "--device", SECOND_SWAP_DISK, "--size", "8G", WIPE],
     },
 ];
 const GROWS: [Way; 3] = [
@@ -58,10 +65,13 @@ const REMOVES: [Way; 3] = [
     Way { before: &[VIRTUAL], command: &["vswap", "remove", "kill"] },
 ];
 
-/// Every point that such a command passes.
-const POINTS: [&str; 9] = [
+/// Every point that such a command passes. At that of a file none of these does: the guests have no file system that gives
+/// a file its blocks at once.
+const POINTS: [&str; 11] = [
     "area.note.before",
     "area.noted",
+    "area.file.noted",
+    "area.wiped",
     "area.device.created",
     "area.table.loaded",
     "area.zram.added",
@@ -76,7 +86,8 @@ const MOST: u32 = 40;
 
 /// Areas being made, killed at all points and all passings.
 pub(super) fn creating(outcome: &mut Outcome) -> Result<()> {
-    everywhere(&CREATES, &["area.device.created", "area.table.loaded", "area.zram.added"], outcome)
+    let own = ["area.device.created", "area.table.loaded", "area.zram.added", "area.wiped"];
+    everywhere(&CREATES, &own, outcome)
 }
 
 /// Slots and disks being added.
@@ -143,6 +154,9 @@ fn kills(
         for disk in [SECOND_SWAP_DISK, SCRATCH_DISK] {
             blank(disk)?;
         }
+        if way.command.contains(&WIPE) {
+            soil(SECOND_SWAP_DISK)?;
+        }
         for arguments in way.before {
             command(arguments).context("setting up")?;
         }
@@ -165,6 +179,15 @@ fn kills(
         }
     }
     Ok(())
+}
+
+/// Puts the mark of an ext file system on a disk.
+fn soil(disk: &str) -> Result<()> {
+    use std::os::unix::fs::FileExt as _;
+    let file =
+        std::fs::OpenOptions::new().write(true).open(disk).with_context(|| format!("opening {disk}"))?;
+    file.write_all_at(&[0x53, 0xef], 1024 + 56)?;
+    file.sync_all().with_context(|| format!("writing to {disk}"))
 }
 
 /// Runs a command with a fault. True when it died of it; false when it did not pass there.

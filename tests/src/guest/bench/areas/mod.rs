@@ -26,6 +26,7 @@ use serde::Serialize;
 
 use super::Options;
 use crate::guest::kernel;
+pub(in crate::guest) use ground::{ENDS, blank};
 
 /// One measurement.
 #[derive(Clone, Copy)]

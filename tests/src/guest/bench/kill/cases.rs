@@ -11,6 +11,10 @@ pub(super) enum Way {
     Probes,
     /// A round of the agent with probes.
     Round,
+    /// A round beside which cgroups come and go.
+    Visited,
+    /// A round whose client is killed.
+    GivenUp,
     /// A round of the gate.
     Gate,
     /// The agent is asked to stop, without probes.
@@ -23,18 +27,24 @@ pub(super) enum Way {
     Restore,
     /// The fault is the pump's own end: the agent lives on.
     Pump,
+    /// An agent with probes is asked to stop, and gives its map to the service manager.
+    Handover,
+    /// The same, and the fault is in the start of the next one, which takes it.
+    Taken,
 }
 
 /// One row.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Case {
-    /// What the variable is set to.
+    /// The point, and who is killed there, as the variable names it.
     pub(super) fault: &'static str,
     pub(super) way: Way,
     /// Somebody else changes one of our values between the kill and the way back.
     pub(super) foreign: bool,
     /// Somebody beside stores pages all the time, so that a stroke is a short window.
     pub(super) crowded: bool,
+    /// The processes are stopped at the point instead of killed, and go on later.
+    pub(super) is_stop: bool,
 }
 
 impl Case {
@@ -44,10 +54,33 @@ impl Case {
             Way::Pump => &[Recovery::Itself],
             // Both read the same log and see the same objects: one way each, in turns, keeps the table short. But where the
             // guardian was killed too, all of a round is left to them.
+            // Whoever is restarted must have the map again; whoever is not must be rid of it.
+            Way::Handover | Way::Taken => &[Recovery::Restore, Recovery::Agent],
             _ if self.foreign || self.fault.contains("guardian") => &[Recovery::Restore, Recovery::Agent],
             _ if self.fault.len().is_multiple_of(2) => &[Recovery::Restore],
             _ => &[Recovery::Agent],
         }
+    }
+
+    /// The same way to the same point, where the processes are stopped; none for what happens only after a death, or
+    /// needs one of several faults.
+    pub(super) fn stopped(self) -> Option<Case> {
+        let is_after_a_death = self.fault.contains(',') || self.foreign;
+        (!is_after_a_death).then_some(Case { is_stop: true, ..self })
+    }
+
+    /// What the variable is set to.
+    pub(super) fn variable(&self) -> String {
+        match self.fault.split_once('@') {
+            _ if !self.is_stop => self.fault.to_owned(),
+            Some((place, whom)) => format!("{place}@stop-{whom}"),
+            None => format!("{}@stop", self.fault),
+        }
+    }
+
+    /// Whether the service manager has a part in it.
+    pub(super) fn is_managed(&self) -> bool {
+        matches!(self.way, Way::Handover | Way::Taken)
     }
 
     /// The point's name alone.
@@ -58,7 +91,7 @@ impl Case {
 }
 
 pub(super) const fn case(way: Way, fault: &'static str) -> Case {
-    Case { fault, way, foreign: false, crowded: false }
+    Case { fault, way, foreign: false, crowded: false, is_stop: false }
 }
 
 const fn foreign(way: Way, fault: &'static str) -> Case {
@@ -121,6 +154,12 @@ pub(super) const CASES: &[Case] = &[
     case(Way::Probes, "map.chunk.half"),
     case(Way::Probes, "attach.half"),
     case(Way::Probes, "attach.done"),
+    case(Way::Handover, "handover.given"),
+    case(Way::Handover, "handover.given:20"),
+    case(Way::Handover, "handover.kept"),
+    case(Way::Taken, "handover.pinned:20"),
+    case(Way::Taken, "handover.taken"),
+    case(Way::Taken, "handover.dropped"),
     case(Way::Round, "round.begun"),
     case(Way::Round, "round.home.noted"),
     case(Way::Round, "round.home.made"),
@@ -134,6 +173,10 @@ pub(super) const CASES: &[Case] = &[
     case(Way::Gate, "round.host"),
     case(Way::Round, "round.aimed"),
     case(Way::Round, "round.job.sent"),
+    case(Way::Visited, "round.new.noted"),
+    case(Way::Visited, "round.new.told"),
+    case(Way::Visited, "round.new.closed"),
+    case(Way::GivenUp, "round.cut"),
     case(Way::Round, "round.answered"),
     case(Way::Round, "round.give-back"),
     case(Way::Round, "round.give-back:2"),
@@ -148,17 +191,21 @@ pub(super) const CASES: &[Case] = &[
     case(Way::Pump, "pump.accept.low"),
     crowded(Way::Pump, "pump.accept.first"),
     crowded(Way::Pump, "pump.both.low"),
+    case(Way::Pump, "pump.stroked"),
     case(Way::Pump, "pump.full"),
     case(Way::Pump, "pump.valve.closed"),
     case(Way::Pump, "pump.settled"),
+    case(Way::Pump, "pump.given-up"),
     case(Way::Pump, "pump.answered"),
     case(Way::Round, "pump.job@parent"),
     case(Way::Round, "pump.valve.opened@parent"),
     foreign(Way::Round, "pump.limit.low@parent"),
     case(Way::Round, "pump.limit.high@parent"),
+    case(Way::Round, "pump.stroked@parent"),
     case(Way::Round, "pump.full@parent"),
     case(Way::Round, "pump.valve.closed@parent"),
     case(Way::Round, "pump.settled@parent"),
+    case(Way::Round, "pump.given-up@parent"),
     case(Way::Round, "pump.answered@parent"),
     case(Way::Round, "pump.valve.opened@both"),
     case(Way::Round, "pump.limit.low@both"),
@@ -213,6 +260,15 @@ mod tests {
         let agents = points().into_iter().filter(|point| !is_others(point)).collect();
         assert_eq!(all, agents);
         assert!(points().len() >= 40, "{} points", points().len());
+    }
+
+    #[test]
+    fn who_is_killed_is_who_is_stopped() {
+        let variable = |fault| case(Way::Round, fault).stopped().map(|case| case.variable());
+        assert_eq!(variable("pump.limit.low").as_deref(), Some("pump.limit.low@stop"));
+        assert_eq!(variable("pump.limit.low@both").as_deref(), Some("pump.limit.low@stop-both"));
+        assert_eq!(variable("round.valve,guardian.begun"), None);
+        assert_eq!(case(Way::Round, "pump.job@parent").variable(), "pump.job@parent");
     }
 
     #[test]

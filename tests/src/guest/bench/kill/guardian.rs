@@ -98,10 +98,10 @@ fn judge_time(kills: &mut [Line]) {
 }
 
 /// One look: microseconds of the monotonic clock, and whether either value was low.
-type Look = (u64, bool);
+pub(super) type Look = (u64, bool);
 
 /// Carries `kill` out while both values are looked at, which goes on for `after`.
-fn watched(kill: impl FnOnce() -> Result<()>, after: Duration) -> Result<Vec<Look>> {
+pub(super) fn watched(kill: impl FnOnce() -> Result<()>, after: Duration) -> Result<Vec<Look>> {
     let open = |name: &str| {
         let path = Path::new(zswap::PARAMETERS).join(name);
         File::open(&path).with_context(|| format!("opening {}", path.display()))
@@ -142,10 +142,7 @@ fn now() -> u64 {
 /// How long after the kill both were back at the latest: seen back by the first look after it, and for good where no
 /// agent lives to lower them again.
 fn low_after(looks: &[Look], case: &Case, recovery: Recovery) -> Result<Duration> {
-    let text = said("swaptier-agent");
-    let reached = format!("fault point {} reached at ", case.name());
-    let at = text.split_once(&reached).context("the pump says no time")?.1;
-    let at: u64 = at.split_once(' ').context("a unit")?.0.parse().context("a time")?;
+    let at = reached_at("swaptier-agent", case)?;
     let after = &looks[looks.partition_point(|(time, _)| *time < at)..];
     let back = match recovery {
         Recovery::Itself => after.iter().position(|(_, is_low)| !is_low),
@@ -153,4 +150,12 @@ fn low_after(looks: &[Look], case: &Case, recovery: Recovery) -> Result<Duration
     };
     let (back, _) = back.and_then(|back| after.get(back)).context("the values were not seen back")?;
     Ok(Duration::from_micros(back - at))
+}
+
+/// When the point was reached, by the process's own words: microseconds of the monotonic clock.
+pub(super) fn reached_at(process: &str, case: &Case) -> Result<u64> {
+    let text = said(process);
+    let reached = format!("fault point {} reached at ", case.name());
+    let at = text.split_once(&reached).context("the point's time is not said")?.1;
+    at.split_once(' ').context("a unit")?.0.parse().context("a time")
 }

@@ -1,11 +1,14 @@
 //! Kills swaptier at each of its fault points and looks at what is left: no value changed, no object leaked, no page
 //! lost. `cases` is the way to each point, `scene` the little host it happens on, `left` what is compared, `guardian`
-//! the two kills whose time counts.
+//! the two kills whose time counts, `stopped` the same points with SIGSTOP instead of SIGKILL, `room` those after which
+//! the state folder cannot be written.
 
 mod cases;
 mod guardian;
 mod left;
+mod room;
 mod scene;
+mod stopped;
 
 use std::time::Instant;
 
@@ -35,7 +38,7 @@ pub(super) struct Line {
     kernel: String,
     /// The fault, as the variable names it.
     point: String,
-    /// Whether the process died there.
+    /// Whether the process died there, or stood still.
     killed: bool,
     /// What was done then.
     recovered_by: &'static str,
@@ -84,30 +87,55 @@ impl Line {
     }
 }
 
-/// Every point with every way back, then the guardian.
+/// Every point with every way back, then the guardian, then every point where somebody stands still.
 pub(super) fn run(options: &Options) -> Result<bool> {
     let mut scene = Scene::set()?;
-    let (mut killed, mut bad) = (0, 0);
-    let wanted =
-        |case: &&Case| options.only.is_empty() || options.only.iter().any(|p| case.fault.contains(p));
+    let mut sums = Sums::default();
+    let wanted = |case: &&Case| {
+        options.only.is_empty() || options.only.iter().any(|p| case.fault.contains(p.as_str()))
+    };
     for case in CASES.iter().filter(wanted) {
         for &recovery in case.recoveries() {
-            let line = one(&mut scene, case, recovery)?;
-            line.show(options.json)?;
-            killed += usize::from(line.killed);
-            bad += usize::from(!line.ok);
+            sums.add(&one(&mut scene, case, recovery)?, options.json)?;
         }
     }
     if options.only.is_empty() || options.only.iter().any(|point| point == "guardian") {
-        for line in guardian::lines(&mut scene, true)? {
-            line.show(options.json)?;
-            killed += usize::from(line.killed);
-            bad += usize::from(!line.ok);
-        }
+        guardian::lines(&mut scene, true)?.iter().try_for_each(|line| sums.add(line, options.json))?;
+    }
+    for line in stopped::lines(&mut scene, &options.only, true) {
+        sums.add(&line?, options.json)?;
     }
     scene.finish()?;
-    eprintln!("{killed} kills, {bad} not well");
-    Ok(bad == 0)
+    Ok(sums.show() == 0)
+}
+
+/// What all lines say together.
+#[derive(Default)]
+struct Sums {
+    killed: usize,
+    bad: usize,
+    /// Microseconds for which the pool limit stayed low, where that was the question.
+    low: Vec<u64>,
+}
+
+impl Sums {
+    /// Shows a line and counts it.
+    fn add(&mut self, line: &Line, json: bool) -> Result<()> {
+        self.killed += usize::from(line.killed);
+        self.bad += usize::from(!line.ok);
+        self.low.extend(line.limit_low_micros);
+        line.show(json)
+    }
+
+    fn show(mut self) -> usize {
+        self.low.sort_unstable();
+        if let Some(worst) = self.low.last() {
+            let median = self.low[self.low.len() / 2];
+            eprintln!("limit low: {} times, median {median} µs, worst {worst} µs", self.low.len());
+        }
+        eprintln!("{} kills and stops, {} not well", self.killed, self.bad);
+        self.bad
+    }
 }
 
 /// The worst points only: for the guest tests.
@@ -121,6 +149,10 @@ pub(in crate::guest) fn worst() -> Result<()> {
         line.show(false)?;
         bad.extend(line.faults.iter().map(|words| format!("{fault}: {words}")));
     }
+    for line in room::lines(&mut scene)? {
+        line.show(false)?;
+        bad.extend(line.faults.iter().map(|words| format!("{}: {words}", line.point)));
+    }
     scene.finish()?;
     ensure!(bad.is_empty(), "{}", bad.join("\n"));
     Ok(())
@@ -129,7 +161,10 @@ pub(in crate::guest) fn worst() -> Result<()> {
 /// The guardian alone: for the guest tests.
 pub(in crate::guest) fn guardian() -> Result<()> {
     let mut scene = Scene::set()?;
-    let lines = guardian::lines(&mut scene, false)?;
+    let mut lines = guardian::lines(&mut scene, false)?;
+    for line in stopped::lines(&mut scene, &["pump.limit.low@stop".to_owned()], false) {
+        lines.push(line?);
+    }
     lines.iter().try_for_each(|line| line.show(false))?;
     scene.finish()?;
     let bad: Vec<String> = lines.into_iter().flat_map(|line| line.faults).collect();

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::cases::{Case, Way};
@@ -12,6 +13,7 @@ use super::left::{self, Host, SOCKET};
 use crate::guest::agent::swaptier;
 use crate::guest::cgroup::Cgroup;
 use crate::guest::kernel::{self, page_size};
+use crate::guest::manager::Manager;
 use crate::guest::process::{Process, ending, sibling};
 use crate::guest::stage::Stage;
 use crate::guest::wait::wait_for;
@@ -37,13 +39,34 @@ const FILES: [(&str, &str); 3] = [
 const FOREIGN: &str = "134217728";
 /// The last value the agent sets, always in the hot cgroup: files of a cgroup are set in the order of a plan.
 const LAST: (&str, &str) = ("memory.swap.max", "268435456");
-const STATE: &str = "/var/lib/swaptier";
+pub(super) const STATE: &str = "/var/lib/swaptier";
 /// Stores some thousand pages a second and leaves its processor alone in between, so that zswap's worker begins at once.
 const CROWD: &str = "--hot 16M --warm 0 --cold 0 --hot-rate 4000 --seed 7";
 /// What it may have in RAM. A limit that is only a wish: with stores refused, it is left waiting and not killed.
 const CROWDED: &str = "10M";
 /// A point that is not reached in this time is not reached: loading programs takes its time under emulation.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What an agent says that has the map of the one before it.
+const SAME_MAP: &str = "shadow map: that of the agent before, kept up to date meanwhile";
+
+/// Does the work while cgroups come and go beside the policies'.
+fn visited<T>(work: impl FnOnce() -> Result<T>) -> Result<()> {
+    let (is_over, path) = (AtomicBool::new(false), "/sys/fs/cgroup/kill.slice/visitor");
+    std::thread::scope(|scope| {
+        let visits = scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                std::fs::create_dir(path)?;
+                std::thread::sleep(Duration::from_millis(10));
+                std::fs::remove_dir(path)?;
+            }
+            std::io::Result::Ok(())
+        });
+        let done = work();
+        is_over.store(true, Ordering::Relaxed);
+        visits.join().map_err(|_| anyhow!("the visits panicked"))??;
+        done.map(drop)
+    })
+}
 
 /// How the host is brought back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +101,7 @@ pub(super) struct Scene {
     cold: Cgroup,
     hot: Cgroup,
     beside: [Cgroup; 2],
+    manager: Manager,
     _stage: Stage,
 }
 
@@ -93,8 +117,18 @@ impl Scene {
         let beside = [Cgroup::create("kill.slice/beside")?, Cgroup::create("kill.slice/more")?];
         let cold_work = Workload::spawn(&cold, "--hot 1M --warm 0 --cold 12M --commands --seed 5")?;
         let hot_work = Workload::spawn(&hot, "--hot 1M --warm 0 --cold 4M --commands --seed 6")?;
-        let mut scene =
-            Scene { survivor: None, crowd: None, cold_work, hot_work, cold, hot, beside, _stage: stage };
+        let manager = Manager::start()?;
+        let mut scene = Scene {
+            survivor: None,
+            crowd: None,
+            cold_work,
+            hot_work,
+            cold,
+            hot,
+            beside,
+            manager,
+            _stage: stage,
+        };
         scene.refill(|| Ok(true))?;
         Ok(scene)
     }
@@ -131,34 +165,79 @@ impl Scene {
     /// # Errors
     /// It was not reached, or the process ended otherwise.
     pub(super) fn kill(&mut self, case: &Case) -> Result<()> {
+        let mut agent = self.go(case)?;
         match case.way {
-            Way::Plain => dies(agent(case.fault, &["--no-bpf"])?, case),
-            Way::Probes => dies(agent(case.fault, &[])?, case),
-            Way::Round | Way::Gate => {
-                let mut agent = agent(case.fault, &[])?;
-                self.rounds(&mut agent, case, |agent| agent.is_running())?;
-                dies(agent, case)
-            }
             Way::Pump => {
-                let mut agent = agent(case.fault, &[])?;
-                self.rounds(&mut agent, case, |agent| Ok(!has_reached(agent, case)))?;
                 ensure!(agent.is_running()?, "the agent died with its pump{}", agent.complaints());
                 self.survivor = Some(agent);
                 Ok(())
             }
+            _ => dies(agent, case),
+        }
+    }
+
+    /// Goes the same way; whoever stopped at the point is continued by somebody else. Then what was begun must come to
+    /// its end as if nothing had been.
+    ///
+    /// # Errors
+    /// The point was not reached, or something ended otherwise.
+    pub(super) fn go_through(&mut self, case: &Case) -> Result<()> {
+        let mut process = self.go(case)?;
+        wait_for("the point to be reached", PATIENCE, || {
+            Ok(has_reached(&process, case) || !process.is_running()?)
+        })?;
+        ensure!(has_reached(&process, case), "the point was not reached{}", process.complaints());
+        match case.way {
+            Way::Stop | Way::StopAfterRound | Way::Restore | Way::Handover => ended_well(process).map(drop),
+            _ => {
+                self.wait_set(&mut process)?;
+                stop(process).map(drop)
+            }
+        }
+    }
+
+    /// Starts what the case is about and takes it as far as its point, or past it. The process whose end matters.
+    fn go(&mut self, case: &Case) -> Result<Process> {
+        let fault = case.variable();
+        match case.way {
+            Way::Plain => agent(&fault, &["--no-bpf"]),
+            Way::Probes => agent(&fault, &[]),
+            Way::Round | Way::Visited | Way::GivenUp | Way::Gate => {
+                let mut agent = agent(&fault, &[])?;
+                self.rounds(&mut agent, case, |agent| Ok(agent.is_running()? && !has_reached(agent, case)))?;
+                Ok(agent)
+            }
+            Way::Pump => {
+                let mut agent = agent(&fault, &[])?;
+                self.rounds(&mut agent, case, |agent| Ok(!has_reached(agent, case)))?;
+                Ok(agent)
+            }
             Way::Stop => {
-                let mut agent = agent(case.fault, &["--no-bpf"])?;
+                let mut agent = agent(&fault, &["--no-bpf"])?;
                 self.wait_set(&mut agent)?;
                 agent.signal(Signal::TERM)?;
-                dies(agent, case)
+                Ok(agent)
             }
             Way::StopAfterRound => {
-                let mut agent = agent(case.fault, &[])?;
+                let mut agent = agent(&fault, &[])?;
                 let start = self.cold.stat("zswpwb")?;
                 let cold = Cgroup::file(&self.cold, "memory.stat");
                 self.rounds(&mut agent, case, |_| Ok(kernel::stat(&cold, "zswpwb")? == start))?;
                 agent.signal(Signal::TERM)?;
-                dies(agent, case)
+                Ok(agent)
+            }
+            Way::Handover => {
+                let mut agent = self.managed(&fault)?;
+                self.wait_set(&mut agent)?;
+                agent.signal(Signal::TERM)?;
+                Ok(agent)
+            }
+            Way::Taken => {
+                let mut first = self.managed("")?;
+                self.wait_set(&mut first)?;
+                stop(first)?;
+                ensure!(self.manager.stored() > 0, "the map is not with the manager");
+                self.managed(&fault)
             }
             Way::Successor | Way::Restore => {
                 let mut first = agent("", &["--no-bpf"])?;
@@ -166,11 +245,20 @@ impl Scene {
                 first.signal(Signal::KILL)?;
                 first.end(PATIENCE)?;
                 match case.way {
-                    Way::Successor => dies(agent(case.fault, &["--no-bpf"])?, case),
-                    _ => dies(spawn("swaptier-restore", case.fault, &["restore"])?, case),
+                    Way::Successor => agent(&fault, &["--no-bpf"]),
+                    _ => spawn("swaptier-restore", &fault, &["restore"]),
                 }
             }
         }
+    }
+
+    /// An agent of the service manager, with all that this keeps; `fault` may be empty.
+    fn managed(&self, fault: &str) -> Result<Process> {
+        let mut command = self.manager.next_agent()?;
+        if !fault.is_empty() {
+            command.env("SWAPTIER_FAULT", fault);
+        }
+        Process::spawn("swaptier-agent", &mut command)
     }
 
     /// Keeps pages coming for rounds, of the policy and of the command, while `goes_on`.
@@ -203,14 +291,34 @@ impl Scene {
                     dialect,
                 ];
                 // Refused where there is no page that old any more: the policy took them. The agent may die meanwhile.
-                let _any_outcome = swaptier(&arguments)?;
+                match case.way {
+                    Way::Visited => visited(|| swaptier(&arguments))?,
+                    Way::GivenUp => self.given_up(&arguments)?,
+                    _ => drop(swaptier(&arguments)?),
+                }
             }
         }
         Ok(())
     }
 
-    /// Ends whoever stored pages beside, and who must have kept them.
+    /// Asks for a round, and is killed as soon as that is under way.
+    fn given_up(&self, arguments: &[&str]) -> Result<()> {
+        let mut client = spawn("swaptier-writeback", "", arguments)?;
+        let is_open = || anyhow::Ok(self.cold.get("memory.zswap.writeback")? == "1");
+        // It may be refused, or over, before that is seen.
+        let _not_seen =
+            wait_for(
+                "the round to begin",
+                Duration::from_secs(5),
+                || Ok(is_open()? || !client.is_running()?),
+            );
+        client.signal(Signal::KILL)?;
+        client.end(PATIENCE).map(drop)
+    }
+
+    /// Ends whoever stored pages beside, and who must have kept them. The service is stopped by now: nothing is kept of it.
     pub(super) fn calm(&mut self) -> Result<()> {
+        self.manager.drop_all();
         let Some(crowd) = self.crowd.take() else { return Ok(()) };
         self.beside[0].set("memory.high", "max")?;
         crowd.finish().context("the memory beside").map(drop)
@@ -247,14 +355,19 @@ impl Scene {
             }
             Recovery::Agent => {
                 let stale = socket();
-                let mut agent = agent("", &["--no-bpf"])?;
+                let mut agent = match case.is_managed() {
+                    true => self.managed("")?,
+                    false => agent("", &["--no-bpf"])?,
+                };
                 // It must come up, whatever was left: set its values, and take them back.
                 wait_for("the new agent's socket", PATIENCE, || {
                     ensure!(agent.is_running()?, "it ended{}", agent.complaints());
                     Ok(socket().is_some_and(|now| stale != Some(now)))
                 })?;
                 self.wait_set(&mut agent)?;
-                stop(agent)?
+                let said = stop(agent)?;
+                ensure!(!case.is_managed() || said.contains(SAME_MAP), "the map is lost:\n{said}");
+                said
             }
             Recovery::Itself => stop(self.survivor.take().context("a living agent")?)?,
         };
@@ -262,7 +375,10 @@ impl Scene {
             let now = self.hot.get(file)?;
             self.hot.set(file, original)?;
             ensure!(now == FOREIGN, "somebody else's value {FOREIGN} is now {now}");
-            ensure!(said.to_lowercase().contains("foreign"), "somebody else's value is not named:\n{said}");
+            // `restore` names the kind, an agent says it in its log.
+            let is_named =
+                said.to_lowercase().contains("foreign") || said.contains("somebody wrote over our");
+            ensure!(is_named, "somebody else's value is not named:\n{said}");
         }
         Ok(())
     }
@@ -324,6 +440,14 @@ pub(super) fn said(name: &str) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+/// Throws away what processes of this name have said.
+pub(super) fn forget(name: &str) -> Result<()> {
+    match std::fs::remove_file(std::env::temp_dir().join(format!("{name}.err"))) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// The process has said that it reached the point.
 fn has_reached(process: &Process, case: &Case) -> bool {
     said(process.name()).contains(&format!("fault point {} reached", case.name()))
@@ -343,14 +467,15 @@ fn dies(mut process: Process, case: &Case) -> Result<()> {
 }
 
 /// Stops an agent; what it had to say.
-pub(super) fn stop(mut agent: Process) -> Result<String> {
+pub(super) fn stop(agent: Process) -> Result<String> {
     agent.signal(Signal::TERM)?;
-    let status = agent.end(PATIENCE)?;
-    ensure!(
-        status.code() == Some(0),
-        "the stopped agent ended with {}{}",
-        ending(status),
-        agent.complaints()
-    );
-    Ok(said(agent.name()))
+    ended_well(agent)
+}
+
+/// Waits for its end with exit code 0; what it had to say.
+fn ended_well(mut process: Process) -> Result<String> {
+    let status = process.end(PATIENCE)?;
+    let name = process.name();
+    ensure!(status.code() == Some(0), "{name} ended with {}{}", ending(status), process.complaints());
+    Ok(said(name))
 }

@@ -24,7 +24,7 @@ pub(super) fn all_swap(_ground: &mut Ground) -> Result<Outcome> {
     let lost = beside.stat("zswpwb")? - before;
     // What is neither the cgroup's nor a sibling's is the root's.
     let root_pages = round.elsewhere.saturating_sub(lost);
-    let mut outcome = Outcome::hit(round);
+    let mut outcome = Outcome::hit_or_strayed(round);
     outcome.figure("busy_sibling_pages", lost);
     outcome.figure("root_pages", root_pages);
     outcome.claim(lost == 0, format!("{lost} pages of the busy sibling written back"));
@@ -56,7 +56,7 @@ pub(super) fn kswapd(_ground: &mut Ground) -> Result<Outcome> {
     let (scanned, lost) = (vmstat("pgscan_kswapd")?, home.stat("zswpwb")?);
     let round = round(&victim.cgroup, 3_000, &[])?;
     let (scanned, lost) = (vmstat("pgscan_kswapd")? - scanned, home.stat("zswpwb")? - lost);
-    let mut outcome = Outcome::hit(round);
+    let mut outcome = Outcome::hit_or_strayed(round);
     outcome.figure("pages_scanned_by_kswapd", scanned);
     outcome.figure("hog_pages", lost);
     outcome.claim(scanned >= SCANNED, format!("kswapd hardly ran: {scanned} pages scanned"));

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::Outcome;
-use super::ground::{Ground, Victim, round};
+use super::ground::{Ground, Victim, ask, round};
+use crate::guest::agent::swaptier_json;
 use crate::guest::dm::Device;
 use crate::guest::kernel::vmstat;
 use crate::guest::preamble::SECOND_SWAP_DISK;
@@ -27,6 +28,16 @@ impl Area {
         let device = Device::over(SECOND_SWAP_DISK, name)?;
         let area = SwapArea::set_up(Path::new(&device.path()), None, PREFERRED)?;
         Ok(Area { _area: area, device })
+    }
+
+    /// Waits until the agent sees that it has this storage.
+    fn is_seen_as(&self, storage: &str) -> Result<()> {
+        let path = self.device.path().display().to_string();
+        wait_for(&format!("{path} to be seen as {storage}"), SEEN, || {
+            let status = swaptier_json(&["status", "--json"])?;
+            let rows = status["areas"].as_array().context("areas in status")?;
+            Ok(rows.iter().any(|row| row["path"] == path.as_str() && row["storage"] == storage))
+        })
     }
 }
 
@@ -55,9 +66,12 @@ const FATAL: u64 = 1_000;
 /// How long after a failed write no round is made: the kernel may be silent about the next one.
 const SILENCE: Duration = Duration::from_secs(6);
 
-/// Writes fail, then everything does, then the disk is well again: a round in each state. The first two end early and say
-/// why, and so does one that comes too soon after. What could not be written stays in RAM, so every page can be read
-/// while the disk is dead, and all of them afterwards.
+/// How long until an agent has seen what became of an area: a tick, and what delays it.
+const SEEN: Duration = Duration::from_secs(20);
+
+/// Writes fail, then reads as well, then the device has no storage, then the disk is well again: a round in each state. The
+/// first two end early and say why, and so does one that comes too soon after; where there is no storage none is begun.
+/// What could not be written stays in RAM, so every page can be read while the disk is dead, and all of them afterwards.
 pub(super) fn failing(_ground: &mut Ground) -> Result<Outcome> {
     let area = Area::set("ugly-failing")?;
     let mut victim = Victim::set("failing", "24M")?;
@@ -73,12 +87,16 @@ pub(super) fn failing(_ground: &mut Ground) -> Result<Outcome> {
     let writes_fail = attempt(&victim, FATAL)?;
     let too_soon = attempt(&victim, FATAL)?;
     std::thread::sleep(SILENCE);
-    area.device.fail()?;
+    area.device.fail_all()?;
     let all_fails = attempt(&victim, FATAL)?;
+    area.device.fail()?;
+    let without_storage = without_storage(&area, &victim);
     let while_dead = victim.work.command("touch cold").context("reading while the disk is dead");
     area.device.linear()?;
+    without_storage?;
     while_dead?;
     victim.work.command("verify").context("after the disk was dead")?;
+    area.is_seen_as("plain")?;
     std::thread::sleep(SILENCE);
     victim.age()?;
     let well = attempt(&victim, 2_000)?;
@@ -98,4 +116,19 @@ pub(super) fn failing(_ground: &mut Ground) -> Result<Outcome> {
     victim.finish()?;
     drop(area);
     Ok(outcome)
+}
+
+/// Once the agent has seen that the device is only an error, a round is refused for that.
+fn without_storage(area: &Area, victim: &Victim) -> Result<()> {
+    area.is_seen_as("ghost_dm")?;
+    let (round, outcome) = ask(victim.cgroup.path(), FATAL, &[])?;
+    let said = &outcome.stderr;
+    ensure!(
+        round.is_none() && outcome.code == 1,
+        "a round on no storage ended with {}: {said}",
+        outcome.code
+    );
+    let reason = format!("the ghost {} is filled no later than", area.device.path().display());
+    ensure!(said.contains(&reason), "it was refused with: {said}");
+    Ok(())
 }

@@ -1,16 +1,18 @@
 //! What every scenario stands on: swap and zswap, an agent, a cgroup beside whose pages must stay where they are, and
 //! victims with aged pages in zswap. Rounds are measured here, by the kernel's counters.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
 use super::SLICE;
-use crate::guest::agent::{Agent, swaptier};
+use crate::guest::agent::{self, Agent, swaptier};
 use crate::guest::cgroup::Cgroup;
 use crate::guest::kernel::page_size;
 use crate::guest::stage::Stage;
@@ -34,7 +36,8 @@ const STATS_DELAY: Duration = Duration::from_millis(2500);
 /// Fields drop in order: workload, cgroup, agent, swap.
 pub(super) struct Ground {
     still: Victim,
-    agent: Agent,
+    /// `None`: the last one did not end well, or the next did not begin.
+    agent: Option<Agent>,
     _settings: Placed,
     _stage: Stage,
 }
@@ -47,7 +50,26 @@ impl Ground {
         let agent = Agent::start(&[])?;
         let mut still = Victim::set("still", "12M")?;
         still.store()?;
-        Ok(Ground { still, agent, _settings: settings, _stage: stage })
+        Ok(Ground { still, agent: Some(agent), _settings: settings, _stage: stage })
+    }
+
+    /// The agent itself.
+    pub(super) fn agent(&self) -> Result<&Agent> {
+        self.agent.as_ref().context("no agent runs")
+    }
+
+    /// Another agent instead of this one.
+    pub(super) fn begin_anew(&mut self, start: impl FnOnce() -> Result<Agent>) -> Result<()> {
+        if let Some(agent) = self.agent.take() {
+            agent.stop()?;
+        }
+        self.agent = Some(start()?);
+        Ok(())
+    }
+
+    /// The cgroup beside: as long as its valve is closed, a round is aimed at another.
+    pub(super) fn is_aimed(&self) -> Result<bool> {
+        Ok(self.still.cgroup.get("memory.zswap.writeback")? == "0")
     }
 
     /// Pages written back of the cgroup that must not lose any, so far.
@@ -59,20 +81,20 @@ impl Ground {
     pub(super) fn policies(&self, files: &[(&str, &str)]) -> Result<Vec<Placed>> {
         let put = |(name, text): &(&str, &str)| Placed::put(&format!("{POLICIES}/{name}"), text);
         let placed = files.iter().map(put).collect::<Result<_>>()?;
-        self.agent.reload().map(|()| placed)
+        self.agent()?.reload().map(|()| placed)
     }
 
     /// Takes them back, and waits until the agent has decided without them.
     pub(super) fn without(&self, policies: Vec<Placed>) -> Result<()> {
         drop(policies);
-        self.agent.reload()?;
+        self.agent()?.reload()?;
         thread::sleep(Duration::from_secs(3));
         Ok(())
     }
 
     pub(super) fn finish(self) -> Result<()> {
         self.still.finish().context("the cgroup beside")?;
-        self.agent.stop()
+        self.agent.map_or(Ok(()), Agent::stop)
     }
 }
 
@@ -105,8 +127,13 @@ pub(super) struct Victim {
 impl Victim {
     /// `name` beneath the slice of all scenarios, with so much cold memory.
     pub(super) fn set(name: &str, cold: &str) -> Result<Victim> {
-        let cgroup = Cgroup::create(&format!("{SLICE}/{name}"))?;
-        let seed = name.bytes().map(u64::from).sum::<u64>();
+        Victim::set_of_bytes(OsStr::new(name), cold)
+    }
+
+    /// The same with a name that may be no text.
+    pub(super) fn set_of_bytes(name: &OsStr, cold: &str) -> Result<Victim> {
+        let cgroup = Cgroup::create_of_bytes(&Path::new(SLICE).join(name))?;
+        let seed = name.as_bytes().iter().copied().map(u64::from).sum::<u64>();
         let arguments = format!("--hot 1M --warm 0 --cold {cold} --commands --seed {seed}");
         let work = Workload::spawn(&cgroup, &arguments)?;
         let pages = crate::workload::parse_size(cold).map_err(|error| anyhow!(error))? / page_size();
@@ -162,7 +189,10 @@ pub(super) struct Round {
     pub(super) written: u64,
     /// Of all others.
     pub(super) elsewhere: u64,
+    /// But for what it had written and gave up in RAM.
     pub(super) reclaimed: u64,
+    /// By swaptier: pages given up in RAM.
+    pub(super) given_up: u64,
     pub(super) refused: u64,
     pub(super) stored: u64,
     /// From the first stroke to the last page.
@@ -191,6 +221,7 @@ impl Round {
             ended: word("ended"),
             dialect: word("dialect"),
             said: [number("written_pages"), number("sibling_pages"), number("valves_closed")],
+            given_up: number("cache_pages_freed"),
             passed_over: number("passed_over"),
             strokes: number("strokes"),
             ..Round::default()
@@ -205,7 +236,7 @@ impl Round {
         Ok(Round {
             written,
             elsewhere: (after.host - before.host).saturating_sub(written),
-            reclaimed: after.reclaimed - before.reclaimed,
+            reclaimed: (after.reclaimed - before.reclaimed).saturating_sub(self.given_up),
             ..self
         })
     }
@@ -213,15 +244,23 @@ impl Round {
 
 /// Asks for so many pages of the cgroup.
 pub(super) fn round(cgroup: &Cgroup, pages: u64, more: &[&str]) -> Result<Round> {
-    let (max, before) = (pages.to_string(), Counters::read(cgroup)?);
-    let mut arguments = vec!["writeback", cgroup.path(), "--older-than", OLDER_THAN, "--max", &max, "--json"];
+    let before = Counters::read(cgroup)?;
+    let (round, outcome) = ask(cgroup.path(), pages, more)?;
+    round
+        .with_context(|| format!("no round ({}): {}", outcome.code, outcome.stderr.trim()))?
+        .counted(cgroup, before)
+}
+
+/// The same, where the cgroup may be gone by the end: what swaptier said of a round, if there was one, and the command.
+pub(super) fn ask(path: &str, pages: u64, more: &[&str]) -> Result<(Option<Round>, agent::Outcome)> {
+    let max = pages.to_string();
+    let mut arguments = vec!["writeback", path, "--older-than", OLDER_THAN, "--max", &max, "--json"];
     arguments.extend(more);
     let start = Instant::now();
     let outcome = swaptier(&arguments)?;
     let whole = start.elapsed();
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap_or_default();
-    ensure!(report.is_object(), "no round ({}): {}", outcome.code, outcome.stderr.trim());
-    Round { whole, ..Round::said(&report) }.counted(cgroup, before)
+    Ok((report.is_object().then(|| Round { whole, ..Round::said(&report) }), outcome))
 }
 
 /// Does `work` while these workloads push their hot part out and take it back all the time.

@@ -2,12 +2,16 @@
 //! The kernel's counters and the workloads' own verification are the referees.
 //!
 //! `ground` what all stand on, and how a round is measured · `memory` what else the cgroup holds, and how short memory
-//! is · `tree` cgroups in and beside cgroups · `crowd` everybody swaps · `disk` slow and failing disks.
+//! is · `tree` cgroups in and beside cgroups · `beside` the agent's loop meanwhile · `crowd` everybody swaps · `disk` slow
+//! and failing disks · `strangers` the world changes in the middle of a round · `private_dev` an agent that sees no device.
 
+mod beside;
 mod crowd;
 mod disk;
 mod ground;
 mod memory;
+mod private_dev;
+mod strangers;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -39,18 +43,25 @@ struct Scenario {
 }
 
 /// Every scenario. A new one is a function in the file of its subject, and a row here.
-const SCENARIOS: [Scenario; 12] = [
+const SCENARIOS: [Scenario; 19] = [
     Scenario { name: "hot-file-cache", run: memory::hot_file_cache },
     Scenario { name: "hot-anon", run: memory::hot_anon },
     Scenario { name: "non-leaf", run: tree::non_leaf },
     Scenario { name: "too-few", run: tree::too_few },
     Scenario { name: "many-due", run: tree::many_due },
+    Scenario { name: "loop", run: beside::rounds_beside_the_loop },
     Scenario { name: "young-again", run: tree::young_again },
     Scenario { name: "near-limit", run: memory::near_limit },
     Scenario { name: "all-swap", run: crowd::all_swap },
     Scenario { name: "slow-disk", run: disk::slow },
     Scenario { name: "failing-disk", run: disk::failing },
     Scenario { name: "thousands", run: tree::thousands },
+    Scenario { name: "removed", run: strangers::removed },
+    Scenario { name: "bytes-name", run: strangers::bytes_name },
+    Scenario { name: "stopped-pump", run: strangers::stopped_pump },
+    Scenario { name: "stopped-agent", run: strangers::stopped_agent },
+    Scenario { name: "foreign-writes", run: strangers::foreign_writes },
+    Scenario { name: "private-dev", run: private_dev::private_dev },
     // Last: it pushes pages of the root cgroup into zswap, and these cannot be kept from being written back.
     Scenario { name: "kswapd", run: crowd::kswapd },
 ];
@@ -65,9 +76,14 @@ struct Outcome {
 }
 
 impl Outcome {
+    /// A round that was disturbed: what is claimed of it is the scenario's.
+    fn bare(round: Round) -> Outcome {
+        Outcome { round, figures: BTreeMap::new(), faults: Vec::new() }
+    }
+
     /// A round whose report is the kernel's truth and that cost others no more than it may.
     fn of(round: Round) -> Outcome {
-        let mut outcome = Outcome { round, figures: BTreeMap::new(), faults: Vec::new() };
+        let mut outcome = Outcome::bare(round);
         let Round { written, elsewhere, refused, stored, seconds, said: [said, said_elsewhere, _], .. } =
             outcome.round;
         outcome.claim(said == written, format!("{said} pages said to be written, {written} by the kernel"));
@@ -90,6 +106,20 @@ impl Outcome {
         outcome.claim(
             written.abs_diff(asked) <= MISS,
             format!("{written} pages written of {asked} asked ({MISS} more or less are allowed)"),
+        );
+        outcome
+    }
+
+    /// The same, where pages of the root cgroup go as well, which no valve protects: the round ends once they are too many.
+    fn hit_or_strayed(round: Round) -> Outcome {
+        if round.ended != "strayed" {
+            return Outcome::hit(round);
+        }
+        let elsewhere = round.elsewhere;
+        let mut outcome = Outcome::of(round);
+        outcome.claim(
+            elsewhere <= 2 * MISS,
+            format!("{elsewhere} pages of others written back, {} ends a round", MISS),
         );
         outcome
     }

@@ -159,12 +159,13 @@ pub(super) fn young_again(ground: &mut Ground) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn plus(sum: Round, one: Round) -> Round {
+pub(super) fn plus(sum: Round, one: Round) -> Round {
     Round {
         asked: sum.asked + one.asked,
         written: sum.written + one.written,
         elsewhere: sum.elsewhere + one.elsewhere,
         reclaimed: sum.reclaimed + one.reclaimed,
+        given_up: sum.given_up + one.given_up,
         refused: sum.refused + one.refused,
         stored: sum.stored + one.stored,
         seconds: sum.seconds + one.seconds,
@@ -244,9 +245,9 @@ fn children<const N: usize>(parent: &str, names: [&str; N], cold: &str) -> Resul
 }
 
 /// The newest round of each of these cgroups, once each has one.
-fn rounds(paths: &[&str]) -> Result<Vec<serde_json::Value>> {
+pub(super) fn rounds(paths: &[&str]) -> Result<Vec<serde_json::Value>> {
     let mut found = Vec::new();
-    wait_for("a round of each policy", PATIENCE, || {
+    wait_for("a round of each policy", PATIENCE * paths.len() as u32, || {
         let status = swaptier_json(&["status", "--json"])?;
         let all = status["rounds"].as_array().cloned().unwrap_or_default();
         let newest = |path: &&str| all.iter().rfind(|round| round["cgroup"] == **path).cloned();
@@ -260,7 +261,7 @@ fn rounds(paths: &[&str]) -> Result<Vec<serde_json::Value>> {
 /// Rounds in the tick that had most, by the journal.
 fn most_in_a_tick() -> Result<u64> {
     let text = kernel::read("/var/lib/swaptier/journal.jsonl")?;
-    let rounds = text.lines().map(|line| line.matches("\"outcome\":\"wrote_back\"").count());
+    let rounds = text.lines().map(|line| line.matches("\"outcome\":\"queued\"").count());
     Ok(rounds.max().unwrap_or_default() as u64)
 }
 
