@@ -37,6 +37,7 @@ const TAIL: usize = 70;
 const SHORT_TAIL: usize = 10;
 
 /// What to boot and run.
+#[derive(Clone)]
 pub(crate) struct Guest {
     /// Kernel series, `6.12`.
     pub(crate) kernel: String,
