@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{paths, say};
 
 /// The target whose C library can be linked statically; also makes cargo leave build scripts alone.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// The programs of a guest.
 const NAMES: [&str; 3] = ["swaptier", "swaptier-workload", "swaptier-guest"];
 

@@ -16,6 +16,7 @@ mod guest;
 mod installed;
 mod kernel;
 mod lines;
+mod package;
 mod paths;
 mod promtool;
 mod say;
@@ -24,6 +25,7 @@ mod size;
 #[cfg(test)]
 mod tidy;
 mod tmux;
+mod tools;
 mod vm;
 
 use std::process::ExitCode;
@@ -53,6 +55,8 @@ enum Task {
     Demo(demo::Demo),
     /// Measures something in guests.
     Bench(bench::Bench),
+    /// Makes a Debian package in `target/package`.
+    Package,
     /// Counts lines of Rust by room, and packages that are linked.
     Size,
     /// Feeds hostile input to all that reads text from outside, and keeps what reaches new code.
@@ -80,6 +84,7 @@ fn run(task: Task) -> Result<u8> {
         Task::Test(args) => check::run(&args),
         Task::Demo(args) => demo::run(args),
         Task::Bench(args) => bench::run(&args),
+        Task::Package => package::run().map(|()| 0),
         Task::Size => size::run().map(|()| 0),
         Task::Fuzz(args) => fuzz::run(&args),
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::ground::{Mark, SETTINGS, headers, log, property, run, swaps, systemctl};
+use super::ground::{Mark, SETTINGS, attempt, await_active, headers, log, property, run, swaps, systemctl};
 use super::install::upgraded_as_the_readme_says;
 use crate::guest::agent::swaptier_json;
 use crate::guest::wait::wait_for;
@@ -107,6 +107,10 @@ pub(super) fn by_command_beside_the_service() -> Result<()> {
     systemctl("restart")?;
     are_on(COUNT + 2)?;
     run("swaptier ghost remove more && swaptier vswap remove big")?;
+    // The package stays as long as areas are on: nobody else could take them off.
+    let (code, said) = attempt("dpkg --remove swaptier")?;
+    ensure!(code != 0 && said.contains("swaptier vswap remove NAME"), "dpkg ended with {code}: {said}");
+    await_active()?;
     are_on(COUNT)
 }
 

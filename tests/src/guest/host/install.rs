@@ -1,4 +1,4 @@
-//! The README's own lines, word for word: installed, a first policy, enabled.
+//! The README's own lines, word for word: the package installed, a first policy, enabled; upgraded; purged.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::ground::{SETTINGS, await_active, property, run, swaps};
 use crate::guest::agent::swaptier_json;
 use crate::guest::kernel;
 
-/// The repository, as far as the lab brings it: the README, `packaging/`, and the program where cargo puts it.
+/// The repository, as far as the lab brings it: the README, and the package where `./x package` puts it.
 const SOURCES: &str = "/root/swaptier";
 
 pub(super) fn as_the_readme_says() -> Result<()> {
@@ -17,10 +17,10 @@ pub(super) fn as_the_readme_says() -> Result<()> {
     run("mkswap -q -L own /dev/vda && echo 'LABEL=own none swap sw,pri=1 0 0' >> /etc/fstab")?;
     run("udevadm settle && systemctl daemon-reload && swapon -a")?;
     let install = block(&readme, "## Install", "sh")?;
-    // Built elsewhere.
-    let built = install.lines().filter(|line| !line.starts_with("cargo ") && !line.starts_with("apt-get "));
     // `doctor` is the last line: on a host without zswap it says what is lost, which is no failure of the installation.
-    run(&format!("cd {SOURCES} && set -e\n{}", built.collect::<Vec<_>>().join("\n")))?;
+    run(&format!("cd {SOURCES} && set -e\n{}", typed(&install)))?;
+    ensure!(property("ActiveState")? == "inactive", "the package has started the service");
+    ensure!(property("UnitFileState")? == "disabled", "the package has enabled the service");
     std::fs::write(SETTINGS, "[zswap]\nenabled = true\n").context(SETTINGS)?;
     let policy = block(&readme, "## Write a policy", "toml")?;
     let path = policy.lines().next().and_then(|line| line.strip_prefix("# "));
@@ -33,11 +33,19 @@ pub(super) fn as_the_readme_says() -> Result<()> {
     in_the_hosts_namespace()
 }
 
-/// The README's lines for an upgrade, with the same program.
+/// The README's lines for an upgrade, with the same package: the service is restarted.
 pub(super) fn upgraded_as_the_readme_says() -> Result<()> {
     let readme = kernel::read(Path::new(SOURCES).join("README.md"))?;
-    run(&format!("cd {SOURCES} && set -e\n{}", block(&readme, "### Upgrade", "sh")?))?;
-    await_active()
+    let before = property("MainPID")?;
+    run(&format!("cd {SOURCES} && set -e\n{}", typed(&block(&readme, "### Upgrade", "sh")?)))?;
+    await_active()?;
+    ensure!(property("MainPID")? != before, "the agent of before the upgrade runs on");
+    Ok(())
+}
+
+/// The lines of a block but for those that build: that was done elsewhere.
+fn typed(block: &str) -> String {
+    block.lines().filter(|line| !line.starts_with("./x ")).collect::<Vec<_>>().join("\n")
 }
 
 /// The README's lines to be rid of it: nothing of ours is left.
@@ -90,13 +98,13 @@ mod tests {
 
     #[test]
     fn the_readme_has_what_is_typed() {
-        assert!(block(README, "## Install", "sh").unwrap().contains("/usr/bin/"));
+        assert!(block(README, "## Install", "sh").unwrap().contains("dpkg -i "));
         assert!(
             block(README, "## Write a policy", "toml").unwrap().starts_with("# /etc/swaptier/policies.d/")
         );
         assert!(block(README, "## Write a policy", "sh").unwrap().contains("enable --now swaptier"));
-        assert!(block(README, "### Upgrade", "sh").unwrap().contains("systemctl restart swaptier"));
-        assert!(block(README, "### Uninstall", "sh").unwrap().contains("disable --now swaptier"));
+        assert!(block(README, "### Upgrade", "sh").unwrap().contains("dpkg -i "));
+        assert!(block(README, "### Uninstall", "sh").unwrap().contains("dpkg --purge swaptier"));
         assert!(block(README, "## Nowhere", "sh").is_err());
     }
 }
