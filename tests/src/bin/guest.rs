@@ -36,18 +36,18 @@ enum Command {
     },
     /// Measure something.
     Bench {
-        /// What: `areas`, `cost`, `exact`, `faces`, `kill`, `selftests`, `ugly`, `writeback`.
+        /// What: `areas`, `cost`, `exact`, `faces`, `kill`, `selftests`, `ugly`, `value`, `writeback`.
         name: String,
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
-        /// Only this dialect of write-back; may be repeated.
+        /// Only this dialect of write-back, or contender of `value`; may be repeated.
         #[arg(long)]
         dialect: Vec<String>,
-        /// How long `areas` overcommits memory; 300 without.
+        /// How long `areas` overcommits memory (300 without), and a turn of `value` is measured (30).
         #[arg(long)]
         seconds: Option<u64>,
-        /// Only this scenario of `areas`, `exact` or `ugly`, variant of `cost`, or fault point of `kill`; may be repeated.
+        /// Only this scenario of `areas`, `exact`, `ugly` or `value`, variant of `cost`, or fault point of `kill`; may be repeated.
         #[arg(long)]
         only: Vec<String>,
     },

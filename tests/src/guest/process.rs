@@ -188,6 +188,15 @@ pub fn ending(status: ExitStatus) -> String {
     }
 }
 
+/// The name of a process and the clock ticks it has had, out of its `/proc/PID/stat`. A name is in brackets, and may hold some.
+#[must_use]
+pub fn ticks(stat: &str) -> Option<(&str, u64)> {
+    let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+    // proc_pid_stat(5): the state is the third field, the ticks of the process and of the kernel for it 14th and 15th.
+    let mut fields = rest.split_whitespace().skip(11);
+    Some((name, fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?))
+}
+
 /// The binary of this name beside the running one, where the guest image has all of ours.
 ///
 /// # Errors
@@ -214,6 +223,14 @@ mod tests {
 
     fn shell(name: &str, script: &str) -> Process {
         Process::spawn(name, Command::new("sh").args(["-c", script])).unwrap()
+    }
+
+    #[test]
+    fn ticks_are_found_behind_any_name() {
+        let stat = "7 (a (b) c) S 1 7 7 0 -1 4194560 1 2 3 4 50 6 70 80 20 0 1 0 9";
+        assert_eq!(ticks(stat), Some(("a (b) c", 56)));
+        assert_eq!(ticks("7 (a) S 1"), None);
+        assert!(ticks(&kernel::read("/proc/self/stat").unwrap()).is_some());
     }
 
     #[test]

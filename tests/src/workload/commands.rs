@@ -1,12 +1,12 @@
 //! Phases on demand: one command a line on stdin, one JSON line back. Parsing is pure; doing is [`Run`]'s.
 //!
 //! `touch PART [A..B]` · `write PART [A..B]` · `verify` · `pageout PART [A..B]` · `free PART` · `loops N` ·
-//! `fork` · `join` · `quit`. PART is hot, warm or cold; A..B are pages within it (B alone means 0..B), all without.
-//! `fork` leaves a child that holds the present contents; `join` lets it verify them and end.
+//! `work SECONDS` · `fork` · `join` · `quit`. PART is hot, warm or cold; A..B are pages within it (B alone means 0..B), all without.
+//! `work` loops for so long, and the closing line tells of the last of it alone. `fork` leaves a child that holds the present contents; `join` lets it verify them and end.
 
 use std::ops::Range;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
@@ -25,6 +25,7 @@ enum Command {
     Free(String),
     Verify,
     Loops(u64),
+    Work(u64),
     Fork,
     Join,
     Quit,
@@ -87,13 +88,16 @@ fn parse(line: &str) -> Result<Command, String> {
         ["loops", count] => {
             Command::Loops(count.parse().map_err(|_| format!("`{count}` is no number of loops"))?)
         }
+        ["work", seconds] => {
+            Command::Work(seconds.parse().map_err(|_| format!("`{seconds}` is no number of seconds"))?)
+        }
         ["fork"] => Command::Fork,
         ["join"] => Command::Join,
         ["quit"] => Command::Quit,
         _ => {
             return Err(
                 "no such command; there are: touch|write|pageout PART [A..B], free PART, verify, loops N, \
-                        fork, join, quit"
+                        work SECONDS, fork, join, quit"
                     .into(),
             );
         }
@@ -130,6 +134,7 @@ fn execute(run: &mut Run, command: Command, child: &mut Option<Child>) -> Result
         }
         Command::Verify => Ok(run.verify()),
         Command::Loops(count) => run.loops(count).map(|()| 0),
+        Command::Work(seconds) => run.work_for(Duration::from_secs(seconds)).map(|()| 0),
         Command::Fork if child.is_some() => bail!("there is a child already: join it first"),
         Command::Fork if run.is_shared() => {
             bail!("shared memory shows a child the later writes: nothing to prove")
@@ -235,6 +240,7 @@ mod tests {
         assert_eq!(parse(" write  warm 10..20"), Ok(Command::Write("warm".into(), Some(10..20))));
         assert_eq!(parse("pageout cold 500"), Ok(Command::PageOut("cold".into(), Some(0..500))));
         assert_eq!(parse("loops 7"), Ok(Command::Loops(7)));
+        assert_eq!(parse("work 30"), Ok(Command::Work(30)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::area::Mapping;
 use super::args::Args;
 use super::content::Recipe;
 use super::file_cache::FileCache;
+use super::histogram::Histogram;
 use super::part::Part;
 use super::report::{Latency, Report, faults};
 use super::{commands, stop};
@@ -100,6 +101,13 @@ impl Run {
     /// `count` loops, for the command of that name.
     pub(super) fn loops(&mut self, count: u64) -> Result<()> {
         self.loops_until(count, None)
+    }
+
+    /// Loops for so long; what was timed before is forgotten.
+    pub(super) fn work_for(&mut self, time: Duration) -> Result<()> {
+        self.parts.iter_mut().flatten().for_each(|part| part.latency = Histogram::default());
+        self.seconds = Duration::ZERO;
+        self.loops_until(u64::MAX, Some(Instant::now() + time))
     }
 
     fn loops_until(&mut self, count: u64, end: Option<Instant>) -> Result<()> {

@@ -8,6 +8,7 @@ pub(in crate::guest) mod faces;
 pub(in crate::guest) mod kill;
 mod selftests;
 pub(in crate::guest) mod ugly;
+mod value;
 pub(in crate::guest) mod writeback;
 
 use anyhow::{Result, bail};
@@ -19,11 +20,11 @@ use super::preamble;
 pub struct Options {
     /// One JSON object a line instead of a table.
     pub json: bool,
-    /// Only these dialects of write-back.
+    /// Only these dialects of write-back, or contenders of `value`.
     pub dialects: Vec<String>,
-    /// How long `areas` keeps a load up.
+    /// How long `areas` keeps a load up, and how long a turn of `value` is measured.
     pub seconds: Option<u64>,
-    /// Only these scenarios of `areas`, `exact` and `ugly`; fault points, or variants of cost, whose name contains one of these.
+    /// Only these scenarios of `areas`, `exact`, `ugly` and `value`; fault points, or variants of cost, whose name contains one of these.
     pub only: Vec<String>,
 }
 
@@ -57,9 +58,10 @@ pub fn run(name: &str, options: &Options) -> Result<bool> {
         "faces" => faces::run(options),
         "kill" => kill::run(options),
         "ugly" => ugly::run(options),
+        "value" => value::run(options),
         "writeback" => writeback::run(options),
         _ => bail!(
-            "no measurement is called `{name}`; there are: areas, cost, exact, faces, kill, selftests, ugly, \
+            "no measurement is called `{name}`; there are: areas, cost, exact, faces, kill, selftests, ugly, value, \
              writeback"
         ),
     }
