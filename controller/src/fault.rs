@@ -93,6 +93,8 @@ pub const POINTS: &[(&str, &str)] = &[
     ("pump.job", "the pump has read its job"),
     ("pump.opened", "the pump has every file and the meter open"),
     ("pump.valve.opened", "the cgroup's own valve is open"),
+    ("pump.ride.on", "zswap's shrinker is on for the round"),
+    ("pump.ride.off", "it is off again"),
     ("pump.limit.low", "the pool limit is at its low value: zswap refuses every store of the host"),
     ("pump.limit.high", "the pool limit is back, the worker may be running"),
     ("pump.accept.low", "the accept threshold is at its low value, the worker has not begun"),

@@ -32,18 +32,21 @@ impl Dialect for Worker {
     }
 
     fn prepare(&self, facts: &Facts, aimed: Aimed<'_>) -> Preparation {
-        let flick = |name: &str, high: Option<u8>| Flick {
+        let flick = |name: &str, low: &str, high: String| Flick {
             path: format!("{PARAMETERS}/{name}").into(),
-            low: "0".to_owned(),
-            high: high.unwrap_or_default().to_string(),
+            low: low.to_owned(),
+            high,
         };
-        let limit = flick("max_pool_percent", facts.zswap.max_pool_percent);
-        let accept = flick("accept_threshold_percent", facts.zswap.accept_threshold_percent);
+        let percent = |name, high: Option<u8>| flick(name, "0", high.unwrap_or_default().to_string());
+        let limit = percent("max_pool_percent", facts.zswap.max_pool_percent);
+        let accept = percent("accept_threshold_percent", facts.zswap.accept_threshold_percent);
+        let is_off = facts.zswap.shrinker_enabled == Some(false);
+        let shrinker = is_off.then(|| flick("shrinker_enabled", "Y", "N".to_owned()));
         // What is given back first is last: the limit.
-        let flicked =
-            [&accept, &limit].map(|at| Change::round(&at.path, None, &at.high, &at.low, aimed.why)).to_vec();
+        let flicked = shrinker.iter().chain([&accept, &limit]);
+        let flicked = flicked.map(|at| Change::round(&at.path, None, &at.high, &at.low, aimed.why)).collect();
         let room = facts.accept_limit().map_or(0, room);
-        Preparation { held: Vec::new(), flicked, stroke: Stroke::Worker { limit, accept, room } }
+        Preparation { held: Vec::new(), flicked, stroke: Stroke::Worker { limit, accept, room, shrinker } }
     }
 }
 
@@ -75,10 +78,21 @@ mod tests {
     }
 
     #[test]
+    fn a_shrinker_that_is_on_anyway_is_left_alone() {
+        let mut facts = facts(1);
+        for is_on in [Some(true), None] {
+            facts.zswap.shrinker_enabled = is_on;
+            let round = Worker.prepare(&facts, AIMED);
+            assert!(matches!(round.stroke, Stroke::Worker { shrinker: None, .. }));
+            assert_eq!(round.flicked.len(), 2);
+        }
+    }
+
+    #[test]
     fn of_what_it_flicks_the_limit_is_given_back_first() {
         let flicked = Worker.prepare(&facts(1), AIMED).flicked;
         let values = flicked.iter().map(|change| (change.old.as_str(), change.new.as_str()));
-        assert_eq!(values.collect::<Vec<_>>(), [("90", "0"), ("20", "0")]);
+        assert_eq!(values.collect::<Vec<_>>(), [("N", "Y"), ("90", "0"), ("20", "0")]);
         assert!(flicked.last().is_some_and(|last| last.path.name() == b"max_pool_percent"));
     }
 }

@@ -15,7 +15,7 @@
 //! `wire` is what the two say to each other, `link` the agent's end. `round` is one job: its `aim`, the `meter` that says
 //! how far it is, the `valve` and the `brake` that close the way to disk, the `strays` that should not have gone there, the
 //! `stroke`s made for it (those by which the kernel is only `asked` apart), the `refusals` these cost everybody else, the
-//! `disk` that may fail, and the `cache` that is given up at the end. This file is the process.
+//! `ride` where the kernel does their work by itself, the `disk` that may fail, and the `cache` that is given up at the end. This file is the process.
 
 mod aim;
 mod asked;
@@ -31,6 +31,7 @@ pub(super) mod link;
 pub(super) mod meter;
 mod page;
 mod refusals;
+mod ride;
 mod round;
 mod strays;
 mod stroke;

@@ -99,6 +99,8 @@ impl<'a> Round<'a> {
         self.aim.open_valve()?;
         fault::point("pump.valve.opened");
         let (strokes, ended) = self.pump(page, ear, begun);
+        let let_go = self.hand.let_go();
+        let ended = ended.and_then(|ended| let_go.map(|()| ended));
         let (is_settled, closed) = self.aim.close_valve();
         fault::point("pump.settled");
         let (ended, error) = self.outcome(ended.and_then(|ended| closed.map(|()| ended)), is_settled);
@@ -183,6 +185,14 @@ impl<'a> Round<'a> {
             }
             if let Some(ended) = self.hand.is_over() {
                 return (strokes, Ok(ended));
+            }
+            match self.hand.is_carried(&mut self.aim) {
+                Ok(false) => {}
+                Ok(true) => {
+                    last = self.effort(strokes);
+                    continue;
+                }
+                Err(error) => return (strokes, Err(error)),
             }
             if !self.refusals.allow_stroke(self.aim.refused()) {
                 std::thread::sleep(PAUSE);

@@ -16,6 +16,7 @@ use super::{
     knob::{Knob, Lever},
     page::Page,
     refusals::Refusals,
+    ride::Ride,
     wire::Stroke,
 };
 use crate::{fault, root::Root, sense};
@@ -53,11 +54,12 @@ pub(super) enum Hand<'a> {
 impl<'a> Hand<'a> {
     pub(super) fn open(root: &Root, stroke: &'a Stroke, beat: &'a Beat) -> io::Result<Self> {
         let opened = match stroke {
-            Stroke::Worker { limit, accept, room } => Lever::open(root, limit, beat)
+            Stroke::Worker { limit, accept, room, shrinker } => Lever::open(root, limit, beat)
                 .and_then(|limit| {
                     let accept = Lever::open(root, accept, beat)?;
                     let room = Room { root: root.clone(), bytes: *room, looked: Cell::new(None) };
-                    Ok(Worker { limit, accept, is_prompt: Cell::new(false), room })
+                    let ride = shrinker.as_ref().map(|switch| Ride::open(root, switch, beat)).transpose()?;
+                    Ok(Worker { limit, accept, is_prompt: Cell::new(false), room, ride })
                 })
                 .map(Self::Worker),
             Stroke::Reclaim { file, text } => {
@@ -84,6 +86,22 @@ impl<'a> Hand<'a> {
             },
             Self::Key(key) => key.stroke(aim),
             Self::Scan(scan) => scan.stroke(aim),
+        }
+    }
+
+    /// Whether the kernel does the work of a stroke by itself; it is waited for a little.
+    pub(super) fn is_carried(&mut self, aim: &mut Aim<'_>) -> io::Result<bool> {
+        match self {
+            Self::Worker(Worker { ride: Some(ride), .. }) => ride.goes_on(aim),
+            _ => Ok(false),
+        }
+    }
+
+    /// Leaves nothing on.
+    pub(super) fn let_go(&mut self) -> io::Result<()> {
+        match self {
+            Self::Worker(Worker { ride: Some(ride), .. }) => ride.end(),
+            _ => Ok(()),
         }
     }
 
@@ -117,6 +135,8 @@ pub(super) struct Worker<'a> {
     /// Whether the last worker began as soon as it was queued.
     is_prompt: Cell<bool>,
     room: Room,
+    /// The shrinker, where it may be switched on.
+    ride: Option<Ride<'a>>,
 }
 
 /// What the pool may grow to before a refused store would keep the kernel refusing.
@@ -271,7 +291,7 @@ mod tests {
             Flick { path: path.into(), low: "0".into(), high: high.into() }
         };
         let (limit, accept) = (flick("max_pool_percent", "20"), flick("accept_threshold_percent", "90"));
-        let stroke = Stroke::Worker { limit, accept, room: u64::MAX };
+        let stroke = Stroke::Worker { limit, accept, room: u64::MAX, shrinker: None };
         let beat = Beat::new().unwrap();
         let Hand::Worker(worker) = Hand::open(fake.root(), &stroke, &beat).unwrap() else {
             unreachable!("a worker")

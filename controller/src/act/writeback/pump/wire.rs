@@ -65,6 +65,8 @@ pub(crate) enum Stroke {
         accept: Flick,
         /// Bytes the pool may have: above it a refused store would keep the kernel refusing.
         room: u64,
+        /// The switch of zswap's shrinker: on while the kernel may do the work. `None`: it has none, or it is on anyway.
+        shrinker: Option<Flick>,
     },
     /// zswap's shrinker, called by reclaiming a little: `text` into `file`, over and over.
     Reclaim {

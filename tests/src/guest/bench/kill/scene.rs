@@ -28,7 +28,7 @@ const FILES: [(&str, &str); 3] = [
     (
         "policies.d/kill-cold.toml",
         "schema = 1\n[match]\ncgroup = [\"kill.slice/cold\"]\n[tiers]\nuse = [\"zswap\", \"disk\"]\nswap_max = \"512M\"\n\
-         zswap_max = \"256M\"\noverflow = \"keep\"\n[demote]\nolder_than = \"1s\"\nbudget = { round = \"2M\" }\n",
+         zswap_max = \"256M\"\noverflow = \"keep\"\n[demote]\nolder_than = \"1s\"\nbudget = { round = \"4M\" }\n",
     ),
     (
         "policies.d/kill-hot.toml",
