@@ -63,9 +63,6 @@ pub(crate) fn of(program: &Path, target: Option<(&str, &Path)>) -> Result<PathBu
     }
     say::run("cargo deb", &mut deb)?;
     let made = fs::read_dir(&dir).with_context(|| format!("reading {}", dir.display()))?;
-    let packages = made.flatten().map(|entry| entry.path());
-    packages
-        .into_iter()
-        .find(|path| path.extension().is_some_and(|it| it == "deb"))
-        .context("cargo deb made no package")
+    let mut packages = made.flatten().map(|entry| entry.path());
+    packages.find(|path| path.extension().is_some_and(|it| it == "deb")).context("cargo deb made no package")
 }

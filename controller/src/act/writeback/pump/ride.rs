@@ -80,10 +80,9 @@ impl<'a> Ride<'a> {
             }
             State::On { .. } => {}
         }
-        let (written, passed_over) = aim.progress();
+        let before = aim.progress();
         aim.meter.wait(LOOK);
-        let now = aim.progress();
-        let is_worth = (now.0 - written) + (now.1 - passed_over) >= WORTH;
+        let is_worth = is_worth(before, aim.progress());
         self.state = self.state.after(is_worth);
         Ok(is_worth)
     }
@@ -111,9 +110,21 @@ impl<'a> Ride<'a> {
     }
 }
 
+/// Whether the kernel has done enough, by entries written and passed over. The counters of a cgroup that is gone are somebody
+/// else's soon, and may be lower.
+fn is_worth(before: (u64, u64), now: (u64, u64)) -> bool {
+    now.0.saturating_sub(before.0) + now.1.saturating_sub(before.1) >= WORTH
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn written_and_passed_over_entries_count_and_a_counter_that_fell_does_not() {
+        assert!(is_worth((5, 5), (9, 9)) && !is_worth((5, 5), (9, 8)));
+        assert!(!is_worth((9, 9), (0, 0)) && !is_worth((9, 9), (0, 10)));
+    }
 
     #[test]
     fn a_kernel_that_does_not_reclaim_is_waited_for_ever_more_rarely() {
